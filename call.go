@@ -1,0 +1,194 @@
+package ape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/goape/ape/codec"
+)
+
+// Call is one call of a client while its controller runs. [From] finds it in
+// the controller's context. Its methods may be called from any goroutine, also
+// after the controller has returned.
+type Call struct {
+	session *session
+	route   *route // nil: no such path
+	path    string
+	id      uint64 // ape.1; 0 for an event, which is not answered
+	query   string // classic
+	posted  chan<- reply
+	event   bool // nothing is answered
+
+	payload []byte // what came: JSON, or octets; nil: nothing
+	octets  bool
+	message []byte // classic: the whole message, when the payload has tags
+
+	began  time.Time
+	ctx    callContext
+	cancel context.CancelFunc
+}
+
+// reply is the answer to a classic POST.
+type reply struct {
+	body []byte
+	err  *Error
+}
+
+// From returns the call that ctx belongs to, nil outside of one.
+func From(ctx context.Context) *Call {
+	c, _ := ctx.Value(callKey{}).(*Call)
+	return c
+}
+
+type callKey struct{}
+
+// callContext is a context that also knows its call.
+type callContext struct {
+	context.Context
+	call *Call
+}
+
+func (c *callContext) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return c.call
+	}
+	return c.Context.Value(key)
+}
+
+// Path is the path that the client called.
+func (c *Call) Path() string { return c.path }
+
+// Client is who called.
+func (c *Call) Client() *Client { return &c.session.client }
+
+// Server is the server that runs the call.
+func (c *Call) Server() *Server { return c.session.server }
+
+// Request is the request that the client's session began with, without its
+// body and context. It is shared by all calls: do not change it.
+func (c *Call) Request() *http.Request { return c.session.request }
+
+// Decode stores what the client sent in v, a pointer. It follows encoding/json's
+// field tags; see package codec for what else a value may hold. An input that
+// does not fit is an *Error of code invalid that names the field. When the
+// client sent nothing, v is left as it is.
+func (c *Call) Decode(v any) error { return c.decodeInto(v) }
+
+// Broadcast is Server.Broadcast.
+func (c *Call) Broadcast(event string, data any) error {
+	return c.session.server.Broadcast(event, data)
+}
+
+// BroadcastOthers sends an event to every client but the caller.
+func (c *Call) BroadcastOthers(event string, data any) error {
+	return c.session.server.Broadcast(event, data, Except(c.session.id))
+}
+
+// Publish is Server.Publish.
+func (c *Call) Publish(channel string, data any) error {
+	return c.session.server.Publish(channel, data)
+}
+
+// decodeInto is Decode. v may point to struct{}, which takes anything, and to
+// any, which holds codec.Undefined when nothing came.
+func (c *Call) decodeInto(v any) error {
+	switch in := v.(type) {
+	case *struct{}:
+		return nil
+	case *any:
+		if c.payload == nil {
+			*in = codec.Undefined
+			return nil
+		}
+		if c.octets {
+			*in = c.payload
+			return nil
+		}
+	case *[]byte:
+		if c.octets {
+			*in = c.payload
+			return nil
+		}
+	}
+	if c.payload == nil {
+		return nil
+	}
+	if c.octets {
+		return Errorf(Invalid, "the input is bytes, this path takes JSON")
+	}
+	opt := codec.Options{MaxDepth: c.session.server.opt.MaxDepth}
+	var err error
+	if c.message != nil {
+		err = opt.UnmarshalMember(c.message, "data", v)
+	} else {
+		err = opt.Unmarshal(c.payload, v)
+	}
+	if err != nil {
+		return &Error{Code: Invalid, Message: err.Error()}
+	}
+	return nil
+}
+
+// run serves the call and answers it. It is the call's goroutine.
+func (c *Call) run() {
+	s := c.session
+	defer s.server.tasks.Done()
+	result, err := c.serve()
+	s.finish(c, result, err)
+}
+
+// serve runs hooks and controller; a panic becomes an error.
+func (c *Call) serve() (result any, err error) {
+	srv := c.session.server
+	defer func() {
+		if p := recover(); p != nil {
+			srv.opt.Logger.Error("ape: panic in a call", "client", c.session.id, "path", c.path, "panic", p, "stack", string(debug.Stack()))
+			result, err = nil, errPanic
+		}
+	}()
+	if c.route == nil {
+		return nil, Errorf(NotFound, "no controller is registered for %q%s", shown(c.path), srv.routes.suggestion(c.path))
+	}
+	if hook := srv.opt.OnReceive; hook != nil {
+		if after := hook(&c.ctx, c); after != nil {
+			defer func() { after(result, err) }()
+		}
+	}
+	if err := c.ctx.Err(); err != nil {
+		return nil, err // cancelled while it waited for its turn
+	}
+	return c.route.serve.Serve(&c.ctx, c)
+}
+
+// errPanic has been logged with its stack.
+var errPanic = errors.New("panic")
+
+// failure turns an error of a controller into what the client is told.
+func (c *Call) failure(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if c.ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Cause(&c.ctx))) {
+		if errors.Is(c.ctx.Err(), context.DeadlineExceeded) {
+			return Errorf(Deadline, "the call's time was up")
+		}
+		return Errorf(Cancelled, "the call was cancelled")
+	}
+	if err != errPanic {
+		c.session.server.opt.Logger.Error("ape: call failed", "client", c.session.id, "path", c.path, "err", err)
+	}
+	return Errorf(Internal, "internal error")
+}
+
+// shown shortens what a client sent for an error's text.
+func shown(s string) string {
+	if len(s) > 64 {
+		return fmt.Sprintf("%s… (%d bytes)", s[:64], len(s))
+	}
+	return s
+}

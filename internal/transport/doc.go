@@ -1,0 +1,51 @@
+// Package transport moves encoded messages from a session to its peer, over a
+// WebSocket or over the body of a streaming HTTP response.
+//
+// A [Frame] is one encoded message. It never changes, so a broadcast is
+// encoded once and stands in any number of queues. An [Outbox] is the queue of
+// one session: it numbers frames 1, 2, 3 … and, when told to, keeps them until
+// the peer has acknowledged them, so that a session can go on over another
+// connection. A [Writer] drains an Outbox into one connection and joins what
+// has gathered into few writes. [Socket] and [Stream] are the two kinds of
+// connection:
+//
+//	s, err := transport.Accept(w, r, transport.SocketOptions{Form: transport.SocketLines})
+//	if err != nil {
+//		return // a response has been written
+//	}
+//	out := transport.NewOutbox(1<<20, true, nil)
+//	out.Attach(s.Writer(), 0)
+//	go func() {
+//		defer s.Finish()
+//		for {
+//			_, message, err := s.Next()
+//			if err != nil {
+//				s.Writer().End(1000, "", nil, false)
+//				return
+//			}
+//			answer, err := io.ReadAll(message)
+//			if err == nil {
+//				err = out.Append(transport.Text(append(transport.Begin(nil), answer...)), true)
+//			}
+//			…
+//		}
+//	}()
+//
+// # Who writes
+//
+// Append with alone set writes in the goroutine that calls it, when no other
+// goroutine writes and the reader has nothing more at hand: the answer to a
+// lone call leaves at once. In all other cases a flusher goroutine yields once
+// and then writes what has gathered. Frames also gather by themselves while a
+// write is under way. So code that may not wait (a broadcast, a reader) passes
+// false and never touches the network, and nobody calls Append with alone set
+// while holding a lock.
+//
+// # Concurrency
+//
+// All methods of Outbox and Writer may be called concurrently. A Socket has
+// one reader: Next, the message it returns and Finish belong to one goroutine.
+// Locks are taken in the order Writer, Outbox; no mutex is held while bytes
+// are written or while a goroutine waits. What is held across writes is a
+// one-slot channel, which a bubble of testing/synctest knows how to wait for.
+package transport

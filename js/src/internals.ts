@@ -1,0 +1,5 @@
+// What the tests reach beyond the package's surface. Not shipped.
+
+export { decode, encode } from "./codec";
+export { isCounted, parse, writeName } from "./line";
+export { Log } from "./log";

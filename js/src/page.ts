@@ -1,0 +1,28 @@
+// The life of the page: leaving it, coming back to it, losing and finding the network.
+
+/** What the client does about it. */
+export interface Guest {
+  awake(): void;
+  offline(): void;
+  freeze(): void;
+  thaw(): void;
+  close(): void;
+}
+
+/** Watches until the returned function is called. Outside a browser there is nothing to watch. */
+export function watchPage(guest: Guest): () => void {
+  if (typeof addEventListener !== "function") return () => {};
+  const handlers: Record<string, (event: PageTransitionEvent) => void> = {
+    pagehide: ({ persisted }) => (persisted ? guest.freeze() : guest.close()),
+    pageshow: ({ persisted }) => persisted && guest.thaw(),
+    online: () => guest.awake(),
+    offline: () => guest.offline(),
+    visibilitychange: () => document.visibilityState === "visible" && guest.awake(),
+  };
+  const each = (change: typeof addEventListener) => {
+    // visibilitychange bubbles from the document to the window
+    for (const type in handlers) change(type, handlers[type] as (event: Event) => void);
+  };
+  each(addEventListener);
+  return () => each(removeEventListener);
+}

@@ -1,0 +1,38 @@
+// The surface: every property is a path, every call of one a call or a subscription.
+
+import type { Client } from "./client";
+
+/** Never paths: languages and libraries ask every object for these. Client.call reaches a path of that name. */
+const never = new Set(["then", "toJSON", "inspect"]);
+
+export function createApi(client: Client): any {
+  const root = {
+    $: client,
+    on: client.on.bind(client),
+    setOnReceiver: client.on.bind(client),
+    onConnectionChange: client.onConnectionChange.bind(client),
+    get transport() {
+      return client.transport;
+    },
+  } as Record<PropertyKey, unknown>;
+  return path(client, "", root);
+}
+
+function path(client: Client, name: string, reserved: Record<PropertyKey, unknown>): unknown {
+  const call = (...args: unknown[]): unknown => {
+    const [first, ...rest] = args;
+    const isSuffix = typeof first === "string" && first[0] === "/" && rest.length > 0;
+    const full = isSuffix ? name + first : name;
+    const [data, options] = isSuffix ? rest : args;
+    if (typeof data === "function" && options === undefined) return client.subscribe(full, data as () => void);
+    return client.call(full, data, options as object);
+  };
+  return new Proxy(call, {
+    get(_, key) {
+      if (Object.prototype.hasOwnProperty.call(reserved, key)) return reserved[key];
+      if (key === Symbol.toPrimitive) return () => `[ape ${name}]`;
+      if (typeof key === "symbol" || never.has(key)) return undefined;
+      return path(client, name ? `${name}/${key}` : key, {});
+    },
+  });
+}

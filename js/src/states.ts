@@ -1,0 +1,40 @@
+// The state of the connection as the page sees it.
+
+import { type Off, Listeners, guard } from "./listeners";
+
+export type State = "offline" | "walled" | "disconnected" | "connecting" | "connected" | "closing";
+
+/** What came with a state. */
+export interface StateInfo {
+  /** The session went on: so many lines from the server were recovered. */
+  recovered?: number;
+  /** The session did not go on, and why: unanswered calls failed with `lost`, subscriptions are renewed. */
+  gap?: string;
+  /** How many calls were lost in the gap. */
+  lost?: number;
+  /** Why the connection ended. */
+  code?: string;
+  /** The client does not connect again by itself. */
+  final?: boolean;
+}
+
+type Listener = (state: State, info: StateInfo) => void;
+
+export class States {
+  private readonly listeners = new Listeners<Parameters<Listener>>();
+  current: State = "disconnected";
+
+  /** Listeners are told of changes, and of a gap in any case. */
+  set(state: State, info: StateInfo = {}): void {
+    if (state === this.current && !info.gap) return;
+    this.current = state;
+    this.listeners.tell(state, info);
+  }
+
+  /** The listener is called at once with the current state. */
+  listen(listener: Listener): Off {
+    const off = this.listeners.add(listener);
+    guard(() => listener(this.current, {}));
+    return off;
+  }
+}

@@ -1,0 +1,110 @@
+package ape
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/goape/ape/codec"
+)
+
+// Register registers the exported methods of v under prefix, ListAll as
+// prefix/listAll. Methods have one of the shapes
+//
+//	func(context.Context, In) (Out, error)    func(context.Context) (Out, error)
+//	func(context.Context, In) error           func(context.Context) error
+//
+// Exported methods of other shapes are a mistake and panic, as does a value
+// without any method.
+func (s *Server) Register(prefix string, v any) { register(prefix, v, s.Handle) }
+
+var (
+	contextType = reflect.TypeFor[context.Context]()
+	errorType   = reflect.TypeFor[error]()
+)
+
+func register(prefix string, v any, handle func(string, Controller)) {
+	rv := reflect.ValueOf(v)
+	if !rv.IsValid() || rv.Kind() == reflect.Pointer && rv.IsNil() {
+		panic(fmt.Sprintf("ape: register %q: the value is nil", prefix))
+	}
+	t := rv.Type()
+	if t.NumMethod() == 0 {
+		mend := ""
+		if t.Kind() == reflect.Struct && reflect.PointerTo(t).NumMethod() > 0 {
+			mend = fmt.Sprintf("; its methods are those of the pointer, write &%s{…}", t.Name())
+		}
+		panic(fmt.Sprintf("ape: register %q: %v has no exported method%s", prefix, t, mend))
+	}
+	for i := range t.NumMethod() {
+		name := t.Method(i).Name
+		c, err := methodController(rv.Method(i))
+		if err != nil {
+			panic(fmt.Sprintf("ape: register %q: method %s is %v; %v", prefix, name, rv.Method(i).Type(), err))
+		}
+		handle(joinPath(prefix, lowerFirst(name)), c)
+	}
+}
+
+// lowerFirst turns ListAll into listAll, and URL or URLOf into url and urlOf.
+func lowerFirst(name string) string {
+	end := 0
+	for i, r := range name {
+		if !unicode.IsUpper(r) {
+			break
+		}
+		next, _ := utf8.DecodeRuneInString(name[i+utf8.RuneLen(r):])
+		if i > 0 && next != utf8.RuneError && !unicode.IsUpper(next) {
+			break
+		}
+		end = i + utf8.RuneLen(r)
+	}
+	return strings.ToLower(name[:end]) + name[end:]
+}
+
+// method is a controller made of a method by reflection.
+type method struct {
+	fn  reflect.Value
+	in  reflect.Type // nil: none
+	out bool
+}
+
+func methodController(fn reflect.Value) (*method, error) {
+	t := fn.Type()
+	want := fmt.Errorf("want func(context.Context[, In]) ([Out, ]error), or write it in lower case to leave it out")
+	if t.IsVariadic() || t.NumIn() < 1 || t.NumIn() > 2 || t.In(0) != contextType {
+		return nil, want
+	}
+	if t.NumOut() < 1 || t.NumOut() > 2 || t.Out(t.NumOut()-1) != errorType {
+		return nil, want
+	}
+	m := &method{fn: fn, out: t.NumOut() == 2}
+	if t.NumIn() == 2 {
+		m.in = t.In(1)
+	}
+	return m, nil
+}
+
+func (m *method) Serve(ctx context.Context, c *Call) (any, error) {
+	args := []reflect.Value{reflect.ValueOf(ctx)}
+	if m.in != nil {
+		in := reflect.New(m.in)
+		if err := c.decodeInto(in.Interface()); err != nil {
+			return nil, err
+		}
+		args = append(args, in.Elem())
+	}
+	res := m.fn.Call(args)
+	if err, _ := res[len(res)-1].Interface().(error); err != nil {
+		return nil, err
+	}
+	if !m.out {
+		return codec.Undefined, nil
+	}
+	return res[0].Interface(), nil
+}
+
+func (m *method) describe() (reflect.Type, string) { return m.in, inputMend(m.in, false) }

@@ -1,0 +1,289 @@
+package ape
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goape/ape/internal/transport"
+)
+
+// session is what outlives one connection of a client: its calls, its
+// subscriptions and the numbered queue of what goes out to it.
+//
+// A session is attached while it has a connection, else detached, and at last
+// ended. Lock order: channel.mu, then session.mu, then the locks of transport.
+// Nothing waits under session.mu, and no user code runs there.
+type session struct {
+	server   *Server
+	client   Client
+	dialect  dialect
+	id       string
+	secret   string // of the resume token; ape.1
+	cookie   string // the browser's, "" when it came without
+	identity string
+	shared   string        // key of a classic streaming session, "" for all others
+	ready    chan struct{} // of a shared session: closed when OnConnect has returned
+	request  *http.Request
+	auth     json.RawMessage
+	line     int // bytes of the longest message that the client takes
+
+	ctx    context.Context // ends with the session
+	cancel context.CancelCauseFunc
+	values context.Context // ctx with the values of what OnConnect returned
+
+	// out is the queue. A classic streaming session has none: each of its open
+	// GETs has a queue of its own.
+	out *transport.Outbox
+
+	over    atomic.Bool // ended is set, readable without mu
+	slowing atomic.Bool // somebody is ending it as slow
+	seen    replays     // classic calls; touched by one reader at a time under mu
+
+	mu      sync.Mutex
+	conn    *conn // the current one, nil while detached
+	streams []*conn
+	try     uint64 // ape.1: of the newest hello
+	got     uint64 // ape.1: number of the last counted line taken
+	unacked int    // bytes taken since got was last told
+	ack     *time.Timer
+	window  *time.Timer // ends a detached session
+	ended   bool
+	open    bool // OnConnect has let the client in
+	calls   calls
+	jobs    []func()
+	working bool
+
+	subsMu sync.Mutex
+	subs   map[string]membership
+	left   bool // no more subscriptions
+}
+
+// newSession makes a session that nobody can find yet. r is the request that it
+// begins with.
+func (s *Server) newSession(r *http.Request, d dialect, cookie, identity string, auth json.RawMessage) *session {
+	x := &session{server: s, dialect: d, id: newID(), cookie: cookie, identity: identity, auth: auth, line: defaultLine}
+	x.client.session = x
+	x.request = trimmed(r)
+	x.ctx, x.cancel = context.WithCancelCause(s.ctx)
+	x.values = x.ctx
+	return x
+}
+
+// defaultLine is the longest line a client takes that names no limit.
+const defaultLine = 1 << 20
+
+// trimmed is a copy of r without its body and context, safe to keep.
+func trimmed(r *http.Request) *http.Request {
+	t := r.WithContext(context.Background())
+	t.Body, t.GetBody, t.MultipartForm, t.Form, t.PostForm = http.NoBody, nil, nil, nil, nil
+	t.Cancel, t.Response = nil, nil
+	return t
+}
+
+// token is the resume token.
+func (s *session) token() string { return s.server.id + "." + s.secret }
+
+// embed takes over what OnConnect returned: its values, but not its end.
+func (s *session) embed(values context.Context) {
+	if values != nil && values != s.ctx {
+		s.values = embedded{s.ctx, values}
+	}
+}
+
+// embedded is a session's context with the values of another one.
+type embedded struct {
+	context.Context
+	values context.Context
+}
+
+func (e embedded) Value(key any) any {
+	if v := e.Context.Value(key); v != nil {
+		return v
+	}
+	return e.values.Value(key)
+}
+
+// transport tells how the session is connected.
+func (s *session) transport() Transport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ended:
+		return Detached
+	case s.conn != nil:
+		return s.conn.transport
+	case len(s.streams) > 0:
+		return Streaming
+	}
+	return Detached
+}
+
+// attach makes c the current connection: it writes what first returns, and then
+// what its client has not seen. mu is held. The connection before it gets
+// nothing more. The result is "", or why the client cannot go on from seen, and
+// then nothing has changed.
+func (s *session) attach(c *conn, seen uint64, first func(recovered uint64) []byte) (gap string) {
+	if gap := s.out.AttachWith(c.w, seen, first); gap != "" {
+		return gap
+	}
+	if s.window != nil {
+		s.window.Stop()
+	}
+	s.conn = c
+	c.session = s
+	return ""
+}
+
+// detach is called when a connection has ended by itself. why is the end of a
+// session that cannot outlive it.
+func (s *session) detach(c *conn, why *CloseError) {
+	s.mu.Lock()
+	switch {
+	case s.ended:
+		s.mu.Unlock()
+		if s.out != nil {
+			s.out.End()
+		}
+		return
+	case s.conn != c:
+		s.mu.Unlock()
+		return // replaced
+	}
+	s.conn = nil
+	s.out.Detach(c.w)
+	linger := s.dialect.linger(&s.server.opt)
+	if why == nil && linger > 0 {
+		s.linger(linger)
+		s.mu.Unlock()
+		return
+	}
+	s.mu.Unlock()
+	if why == nil {
+		why = &CloseError{Code: closeAbnormal}
+	}
+	s.end(why, true)
+}
+
+// linger ends the session after d unless it is attached by then. mu is held.
+func (s *session) linger(d time.Duration) {
+	if s.window != nil {
+		s.window.Stop()
+	}
+	s.window = time.AfterFunc(d, func() {
+		s.mu.Lock()
+		idle := !s.ended && s.conn == nil && len(s.streams) == 0
+		s.mu.Unlock()
+		if idle {
+			s.end(&CloseError{closeAbnormal, "the client did not come back"}, true)
+		}
+	})
+}
+
+// end ends the session, once. Its connection is closed with why, after what is
+// queued unless drop.
+func (s *session) end(why *CloseError, drop bool) {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.ended = true
+	s.over.Store(true)
+	conns := s.streams
+	if s.conn != nil {
+		conns = append(conns, s.conn)
+	}
+	s.streams = nil
+	for _, t := range [...]*time.Timer{s.window, s.ack} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	waiting := s.calls.abandon()
+	s.jobs = nil
+	opened := s.open
+	s.mu.Unlock()
+
+	s.cancel(why)
+	for _, c := range waiting {
+		c.cancel()
+		c.post(reply{err: Errorf(Closed, "the session has ended")})
+	}
+	s.server.sessions.remove(s)
+	if s.shared != "" {
+		s.server.sessions.leave(s.shared, s)
+	}
+	s.server.hub.forget(s)
+	if len(conns) == 0 && s.out != nil {
+		s.out.End()
+	}
+	for _, c := range conns {
+		c.close(why.Code, why.Reason, drop)
+	}
+	if opened {
+		s.server.disconnected(s, why)
+	}
+}
+
+// slow ends a session whose client is too far behind. It may be called under
+// any lock.
+func (s *session) slow() {
+	if !s.slowing.CompareAndSwap(false, true) {
+		return
+	}
+	s.server.counters.slow.Add(1)
+	s.server.spawn(func() {
+		s.end(&CloseError{CloseSlow, "the client is too far behind (Options.MaxQueue)"}, true)
+	})
+}
+
+// later runs f behind everything that was given to later before, on one
+// goroutine. It reports false above the limit. mu is held.
+func (s *session) later(f func()) bool {
+	if s.ended || len(s.jobs) >= s.server.opt.MaxCalls {
+		return false
+	}
+	s.jobs = append(s.jobs, f)
+	if !s.working {
+		s.working = true
+		s.server.tasks.Go(s.work)
+	}
+	return true
+}
+
+// work runs jobs until none is left.
+func (s *session) work() {
+	for {
+		s.mu.Lock()
+		if len(s.jobs) == 0 {
+			s.jobs, s.working = nil, false
+			s.mu.Unlock()
+			return
+		}
+		f := s.jobs[0]
+		s.jobs = s.jobs[1:]
+		s.mu.Unlock()
+		s.server.guard("a hook", f)
+	}
+}
+
+// endCode is the code of an ended session. mu is held.
+func (s *session) endCode() CloseCode {
+	var why *CloseError
+	if errors.As(context.Cause(s.ctx), &why) {
+		return why.Code
+	}
+	return CloseEnded
+}
+
+// report hands an error to OnError, off the reader. mu is held.
+func (s *session) report(err error) {
+	if hook := s.server.opt.OnError; hook != nil {
+		s.later(func() { hook(&s.client, err) })
+	}
+}
