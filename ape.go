@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/goape/ape/codec"
 	"github.com/goape/ape/internal/line"
 	"github.com/goape/ape/internal/transport"
 )
@@ -27,6 +28,7 @@ type Server struct {
 	budget     *transport.Budget
 	counters   counters
 	split      line.Splitter
+	codec      codec.Options // for what clients send
 	handshakes atomic.Int64
 
 	// ctx is the parent of every session's context.
@@ -38,6 +40,8 @@ type Server struct {
 	life   sync.Mutex
 	closed bool
 	tasks  sync.WaitGroup
+	// workers run the calls.
+	workers workers
 	// draining is set as soon as Shutdown begins.
 	draining atomic.Bool
 	trimming atomic.Bool
@@ -51,6 +55,8 @@ func New(o *Options) *Server {
 	s.origins = newOrigins(&s.opt)
 	s.hub.init(s.opt.MaxLastValues)
 	s.sessions.init()
+	s.codec = codec.Options{MaxDepth: s.opt.MaxDepth, MaxSize: 4 * s.opt.MaxMessage}
+	s.workers.group = &s.tasks
 	s.split = line.Splitter{Limit: s.opt.MaxMessage, Hard: hardFactor * s.opt.MaxMessage}
 	s.budget = transport.NewBudget(s.opt.MaxBacklog)
 	return s
@@ -123,8 +129,8 @@ func (s *Server) spawn(f func()) bool {
 	return true
 }
 
-// trim ends detached sessions, those with the longest queue first, until the
-// backlog is below its limit.
+// trim ends sessions, detached ones first and of those the ones with the longest
+// queue, until the backlog is below its limit.
 func (s *Server) trim() {
 	if !s.budget.Over() || !s.trimming.CompareAndSwap(false, true) {
 		return

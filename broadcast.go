@@ -170,16 +170,18 @@ func (s *session) subscribe(channel string, last bool, answered func()) error {
 // authorize asks whether the client may subscribe.
 func (s *session) authorize(channel string) error {
 	if hook := s.server.opt.AuthorizeSubscribe; hook != nil {
-		err := hook(s.values, &s.client, channel)
+		err := s.server.try("AuthorizeSubscribe", func() error { return hook(s.values, &s.client, channel) })
 		var e *Error
-		if err != nil && !errors.As(err, &e) {
-			s.server.opt.Logger.Warn("ape: subscription refused", "client", s.id, "channel", channel, "err", err)
-			return Errorf(Denied, "not allowed to subscribe to %q", channel)
-		}
-		if e != nil {
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &e):
 			return e
+		case err == errPanic:
+			return Errorf(Internal, "internal error")
 		}
-		return nil
+		s.server.opt.Logger.Warn("ape: subscription refused", "client", s.id, "channel", channel, "err", err)
+		return Errorf(Denied, "not allowed to subscribe to %q", channel)
 	}
 	if channel == "private" || strings.HasPrefix(channel, "private/") {
 		return Errorf(Denied, "no client may subscribe to %q by itself", channel)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/goape/ape/codec"
@@ -29,7 +30,13 @@ type Call struct {
 
 	began  time.Time
 	ctx    callContext
-	cancel context.CancelFunc
+	unhold func() bool // set when the call had to wait: ends the watch over ctx
+	small  [64]byte    // room for a small payload
+}
+
+// keep copies what came.
+func (c *Call) keep(payload []byte) {
+	c.payload = append(c.small[:0], payload...)
 }
 
 // reply is the answer to a classic POST.
@@ -42,21 +49,6 @@ type reply struct {
 func From(ctx context.Context) *Call {
 	c, _ := ctx.Value(callKey{}).(*Call)
 	return c
-}
-
-type callKey struct{}
-
-// callContext is a context that also knows its call.
-type callContext struct {
-	context.Context
-	call *Call
-}
-
-func (c *callContext) Value(key any) any {
-	if _, ok := key.(callKey); ok {
-		return c.call
-	}
-	return c.Context.Value(key)
 }
 
 // Path is the path that the client called.
@@ -120,7 +112,7 @@ func (c *Call) decodeInto(v any) error {
 	if c.octets {
 		return Errorf(Invalid, "the input is bytes, this path takes JSON")
 	}
-	opt := codec.Options{MaxDepth: c.session.server.opt.MaxDepth}
+	opt := &c.session.server.codec
 	var err error
 	if c.message != nil {
 		err = opt.UnmarshalMember(c.message, "data", v)
@@ -128,28 +120,44 @@ func (c *Call) decodeInto(v any) error {
 		err = opt.Unmarshal(c.payload, v)
 	}
 	if err != nil {
-		return &Error{Code: Invalid, Message: err.Error()}
+		return c.misfit(err)
 	}
 	return nil
 }
 
-// run serves the call and answers it. It is the call's goroutine.
-func (c *Call) run() {
+// misfit tells the client about an input that does not fit, without the name of
+// the package that found out, and with a path that begins at the input.
+func (c *Call) misfit(err error) *Error {
+	if t, ok := err.(*codec.TypeError); ok && c.message != nil {
+		inner := *t
+		inner.Path = strings.TrimPrefix(strings.TrimPrefix(t.Path, "data"), ".")
+		err = &inner
+	}
+	return Errorf(Invalid, "%s", strings.TrimPrefix(err.Error(), "codec: "))
+}
+
+// run serves the call and answers it, on a worker. It returns false, or not at
+// all, when the controller has ended its goroutine (runtime.Goexit, which
+// testing's FailNow calls), and answers it then too.
+func (c *Call) run() (returned bool) {
 	s := c.session
-	defer s.server.tasks.Done()
-	result, err := c.serve()
+	var result any
+	err := errPanic
+	defer func() {
+		if !returned {
+			s.finish(c, nil, err)
+		}
+	}()
+	result, err = c.serve()
+	returned = true
 	s.finish(c, result, err)
+	return true
 }
 
 // serve runs hooks and controller; a panic becomes an error.
 func (c *Call) serve() (result any, err error) {
+	defer c.recoverPanic(&result, &err)
 	srv := c.session.server
-	defer func() {
-		if p := recover(); p != nil {
-			srv.opt.Logger.Error("ape: panic in a call", "client", c.session.id, "path", c.path, "panic", p, "stack", string(debug.Stack()))
-			result, err = nil, errPanic
-		}
-	}()
 	if c.route == nil {
 		return nil, Errorf(NotFound, "no controller is registered for %q%s", shown(c.path), srv.routes.suggestion(c.path))
 	}
@@ -158,10 +166,25 @@ func (c *Call) serve() (result any, err error) {
 			defer func() { after(result, err) }()
 		}
 	}
+	return c.control()
+}
+
+// control runs the controller. Its panic is an error already where OnReceive's
+// after-hook is called.
+func (c *Call) control() (result any, err error) {
 	if err := c.ctx.Err(); err != nil {
 		return nil, err // cancelled while it waited for its turn
 	}
+	defer c.recoverPanic(&result, &err)
 	return c.route.serve.Serve(&c.ctx, c)
+}
+
+// recoverPanic is deferred; it logs a panic and makes an error of it.
+func (c *Call) recoverPanic(result *any, err *error) {
+	if p := recover(); p != nil {
+		c.session.server.opt.Logger.Error("ape: panic in a call", "client", c.session.id, "path", c.path, "panic", p, "stack", string(debug.Stack()))
+		*result, *err = nil, errPanic
+	}
 }
 
 // errPanic has been logged with its stack.
@@ -173,8 +196,8 @@ func (c *Call) failure(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	if c.ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Cause(&c.ctx))) {
-		if errors.Is(c.ctx.Err(), context.DeadlineExceeded) {
+	if ended := c.ctx.Err(); ended != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Cause(&c.ctx))) {
+		if ended == context.DeadlineExceeded {
 			return Errorf(Deadline, "the call's time was up")
 		}
 		return Errorf(Cancelled, "the call was cancelled")

@@ -2,6 +2,7 @@ package ape
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/goape/ape/internal/transport"
@@ -12,6 +13,7 @@ import (
 // session's mu guards them.
 type calls struct {
 	count   int              // all of them
+	bytes   int              // of what came with them
 	running int              // on a goroutine
 	open    map[uint64]*Call // ape.1, by id
 	waiting []*Call          // for a place to run, in order of arrival
@@ -21,22 +23,29 @@ type calls struct {
 
 // admit takes a call off the wire, on the reader: it waits for nothing and runs
 // no user code. The refusal is to be sent by the caller. mu is held.
-func (s *session) admit(c *Call, timeout time.Duration) *Error {
+func (s *session) admit(c *Call, path []byte, timeout time.Duration) *Error {
 	opt, k := &s.server.opt, &s.calls
 	if k.count >= opt.MaxCalls {
 		return busy(time.Second, "%d calls are open, which is the limit; wait for answers", k.count)
 	}
+	if most := opt.MaxRunning * opt.MaxMessage; k.bytes > 0 && k.bytes+len(c.payload) > most {
+		return busy(time.Second, "%d bytes of open calls are held, at most %d may be; wait for answers", k.bytes, most)
+	}
 	if err := k.allow(opt.Rate); err != nil {
 		return err
 	}
-	c.route = s.server.routes.find([]byte(c.path), s.dialect == classicWire)
-	c.ctx.call = c
-	if timeout > 0 {
-		c.ctx.Context, c.cancel = context.WithTimeout(s.values, timeout)
+	c.route = s.server.routes.find(path, s.dialect == classicWire)
+	if c.route != nil && c.route.pattern == string(path) {
+		c.path = c.route.pattern
 	} else {
-		c.ctx.Context, c.cancel = context.WithCancel(s.values)
+		c.path = string(path)
+	}
+	c.ctx.call, c.ctx.parent = c, s.values
+	if timeout > 0 {
+		c.ctx.deadline = time.Now().Add(timeout)
 	}
 	k.count++
+	k.bytes += len(c.payload)
 	if c.id != 0 {
 		if k.open == nil {
 			k.open = make(map[uint64]*Call)
@@ -45,6 +54,7 @@ func (s *session) admit(c *Call, timeout time.Duration) *Error {
 	}
 	s.server.counters.calls.Add(1)
 	if c.route != nil && c.route.lane != nil && !k.enter(c) {
+		s.hold(c)
 		return nil
 	}
 	s.start(c)
@@ -91,16 +101,88 @@ func (k *calls) enter(c *Call) bool {
 	return true
 }
 
-// start runs c, or lets it wait for a place. mu is held.
+// start runs c, or lets it wait for a place behind those that wait already. mu
+// is held.
 func (s *session) start(c *Call) {
-	if s.calls.running >= s.server.opt.MaxRunning {
-		s.calls.waiting = append(s.calls.waiting, c)
+	k := &s.calls
+	if k.running >= s.server.opt.MaxRunning || len(k.waiting) > 0 {
+		k.waiting = append(k.waiting, c)
+		s.hold(c)
 		return
+	}
+	s.begin(c)
+}
+
+// begin gives c its goroutine. mu is held.
+func (s *session) begin(c *Call) {
+	if c.unhold != nil {
+		c.unhold()
 	}
 	s.calls.running++
 	c.began = time.Now()
-	s.server.tasks.Add(1)
-	go c.run()
+	s.server.workers.run(c)
+}
+
+// hold sees to it that a call which waits is answered when it is cancelled or
+// its time is up. mu is held.
+func (s *session) hold(c *Call) {
+	if c.id != 0 && c.unhold == nil {
+		c.unhold = context.AfterFunc(&c.ctx, func() { s.withdraw(c) })
+	}
+}
+
+// withdraw answers a call that has ended before it began.
+func (s *session) withdraw(c *Call) {
+	if fail := s.takeBack(c); fail != nil {
+		s.observeCall(c, fail)
+	}
+}
+
+// takeBack does it; nil when c runs or the session has ended.
+func (s *session) takeBack(c *Call) *Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := &s.calls
+	if i := slices.Index(k.waiting, c); i >= 0 {
+		k.waiting = slices.Delete(k.waiting, i, i+1)
+		s.pass(c)
+	} else if i := k.inLane(c); i >= 0 {
+		k.lanes[c.route.lane] = slices.Delete(k.lanes[c.route.lane], i, i+1)
+	} else {
+		return nil
+	}
+	k.count--
+	k.bytes -= len(c.payload)
+	delete(k.open, c.id)
+	c.began = time.Now()
+	fail := c.failure(c.ctx.Err())
+	c.ctx.end()
+	s.tell(c.id, fail)
+	return fail
+}
+
+// inLane is the place of a call that waits in its lane, -1 for one that does
+// not.
+func (k *calls) inLane(c *Call) int {
+	if c.route == nil || c.route.lane == nil {
+		return -1
+	}
+	return slices.Index(k.lanes[c.route.lane], c)
+}
+
+// pass gives c's lane to the next call in it. mu is held.
+func (s *session) pass(c *Call) {
+	if c.route == nil || c.route.lane == nil {
+		return
+	}
+	k := &s.calls
+	queue := k.lanes[c.route.lane]
+	if len(queue) == 0 {
+		delete(k.lanes, c.route.lane)
+		return
+	}
+	k.lanes[c.route.lane] = queue[1:]
+	s.start(queue[0])
 }
 
 // release takes an ended call off the books and starts what waited for it. It
@@ -110,6 +192,7 @@ func (s *session) release(c *Call) (alone bool) {
 	defer s.mu.Unlock()
 	k := &s.calls
 	k.count--
+	k.bytes -= len(c.payload)
 	k.running--
 	if c.id != 0 {
 		delete(k.open, c.id)
@@ -117,22 +200,22 @@ func (s *session) release(c *Call) (alone bool) {
 	if s.ended {
 		return true
 	}
-	if c.route != nil && c.route.lane != nil {
-		if queue := k.lanes[c.route.lane]; len(queue) == 0 {
-			delete(k.lanes, c.route.lane)
-		} else {
-			k.lanes[c.route.lane] = queue[1:]
-			s.start(queue[0])
-		}
-	}
-	if len(k.waiting) > 0 && k.running < s.server.opt.MaxRunning {
+	s.pass(c)
+	s.fill()
+	return k.running == 0
+}
+
+// fill starts what waits for a place to run, as far as there is one. mu is
+// held.
+func (s *session) fill() {
+	k := &s.calls
+	for len(k.waiting) > 0 && k.running < s.server.opt.MaxRunning {
 		next := k.waiting[0]
 		if k.waiting = k.waiting[1:]; len(k.waiting) == 0 {
 			k.waiting = nil
 		}
-		s.start(next)
+		s.begin(next)
 	}
-	return k.running == 0
 }
 
 // abandon forgets the calls that have not begun and returns them.
@@ -150,7 +233,7 @@ func (k *calls) abandon() []*Call {
 // The call's context ends behind the answer, so that what a controller has
 // given to context.AfterFunc comes after it.
 func (s *session) finish(c *Call, result any, err error) {
-	defer c.cancel()
+	defer c.ctx.end()
 	var fail *Error
 	if err != nil {
 		fail = c.failure(err)
@@ -170,18 +253,23 @@ func (s *session) finish(c *Call, result any, err error) {
 		s.server.trim()
 		return
 	}
-	// The client does not read fast enough. Waiting answers count as open
-	// calls, so that only so many of them can gather.
-	s.count(1)
+	// The client does not read fast enough. An answer that waits takes the place
+	// of a running call, so that only so many of them can gather.
+	s.occupy(1)
+	s.server.trim()
 	s.out.AppendWait(s.ctx, f, false)
-	s.count(-1)
+	s.occupy(-1)
 }
 
-// count adds to the calls that count as open.
-func (s *session) count(n int) {
+// occupy takes n places of running calls, or gives them back.
+func (s *session) occupy(n int) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.calls.count += n
-	s.mu.Unlock()
+	s.calls.running += n
+	if !s.ended {
+		s.fill()
+	}
 }
 
 // post answers a classic POST; other calls ignore it.

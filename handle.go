@@ -48,20 +48,18 @@ func (s *Server) Use(mws ...Middleware) {
 // Group returns a place to register paths under prefix with middleware of their
 // own, inside the server's.
 func (s *Server) Group(prefix string, mws ...Middleware) *Group {
-	return &Group{server: s, prefix: prefix, middleware: join(s.middleware, mws)}
+	return &Group{server: s, prefix: prefix, middleware: mws}
 }
 
 // Group registers controllers under a common prefix.
 type Group struct {
 	server     *Server
 	prefix     string
-	middleware []Middleware
+	middleware []Middleware // inside the server's
 }
 
 // Handle registers the controller of prefix/path, as Server.Handle does.
-func (g *Group) Handle(path string, c Controller) {
-	g.server.routes.add(joinPath(g.prefix, path), c, g.middleware)
-}
+func (g *Group) Handle(path string, c Controller) { g.add(joinPath(g.prefix, path), c) }
 
 // Register registers the methods of v under prefix/path, as Server.Register
 // does.
@@ -73,7 +71,9 @@ func (g *Group) Group(prefix string, mws ...Middleware) *Group {
 }
 
 // add is Handle for a path that has the prefix already.
-func (g *Group) add(path string, c Controller) { g.server.routes.add(path, c, g.middleware) }
+func (g *Group) add(path string, c Controller) {
+	g.server.routes.add(path, c, join(g.server.middleware, g.middleware))
+}
 
 func join(a, b []Middleware) []Middleware {
 	return append(append(make([]Middleware, 0, len(a)+len(b)), a...), b...)

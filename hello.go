@@ -268,8 +268,14 @@ func (w *welcome) line() []byte {
 	return line.AppendWelcome(nil, b)
 }
 
+// maxHello bounds a hello: it is kept for as long as the session.
+const maxHello = 6 << 10
+
 // parseHello reads the JSON of an h line.
 func parseHello(text []byte) (*hello, error) {
+	if len(text) > maxHello {
+		return nil, fmt.Errorf("the hello has %d bytes, at most %d are allowed", len(text), maxHello)
+	}
 	h := new(hello)
 	if err := json.Unmarshal(text, h); err != nil {
 		return nil, err

@@ -23,6 +23,9 @@ const (
 
 // servePoll serves the streaming fallback: GET streams down, POST goes up.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		r = s.prompt(w, r)
+	}
 	if s.origins.preflight(w, r) || !s.origins.allow(w, r) {
 		return
 	}
@@ -82,7 +85,7 @@ func refuseStream(w http.ResponseWriter, status int, code CloseCode, message str
 func (s *Server) streamLines(w http.ResponseWriter, r *http.Request) {
 	text := r.Header.Get(headerHello)
 	h, err := parseHello([]byte(text))
-	if len(text) > maxHello || err != nil {
+	if err != nil {
 		refuseStream(w, http.StatusBadRequest, CloseHello, "the header "+headerHello+" must hold the JSON of a hello, at most 6 KiB")
 		return
 	}
@@ -111,9 +114,6 @@ func (s *Server) streamLines(w http.ResponseWriter, r *http.Request) {
 	s.serveStream(c, st, r, poll)
 	x.detach(c, nil)
 }
-
-// maxHello bounds the header of a hello.
-const maxHello = 6 << 10
 
 // serveStream lets a stream's writer work until it has ended or the client is
 // gone. In poll mode it ends by itself.
@@ -153,7 +153,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, form transport.F
 	if err != nil {
 		s.tasks.Done()
 		s.opt.Logger.Error("ape: streaming does not work here", "err", err)
-		http.Error(w, "ape: "+err.Error(), http.StatusNotImplemented)
+		http.Error(w, err.Error(), http.StatusNotImplemented)
 		return nil, false
 	}
 	return st, true
@@ -198,17 +198,40 @@ func (s *Server) postLines(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "ape: "+headerSeq+" must be the number of the body's first counted line", http.StatusBadRequest)
 		return
 	}
-	control := http.NewResponseController(w)
-	if control.SetReadDeadline(time.Now().Add(s.opt.HandshakeTimeout)) == nil {
-		defer control.SetReadDeadline(time.Time{})
-	}
-	status := x.takeBody(first, io.LimitReader(r.Body, int64(hardFactor*s.opt.MaxMessage)))
+	status := x.takeBody(first, http.MaxBytesReader(w, r.Body, int64(hardFactor*s.opt.MaxMessage)))
 	if status == http.StatusGone {
 		w.WriteHeader(status)
 		return
 	}
 	w.Header().Set(headerGot, strconv.FormatUint(x.posted(), 10))
 	w.WriteHeader(status)
+}
+
+// prompt gives the body of r HandshakeTimeout to come. The result is read
+// instead of r.
+func (s *Server) prompt(w http.ResponseWriter, r *http.Request) *http.Request {
+	control := http.NewResponseController(w)
+	if control.SetReadDeadline(time.Now().Add(s.opt.HandshakeTimeout)) != nil {
+		return r
+	}
+	timed := r.WithContext(r.Context())
+	timed.Body = promptBody{r.Body, control}
+	return timed
+}
+
+// promptBody takes the deadline away at its end, and only there: what a handler
+// leaves unread is read by net/http, which must not wait for it longer.
+type promptBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b promptBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // mayPost reports whether a POST comes from the browser that the session is
@@ -239,7 +262,7 @@ func (s *session) takeBody(first uint64, body io.Reader) int {
 		return http.StatusNoContent
 	case err == errOver:
 		return http.StatusGone
-	case errors.Is(err, line.ErrTooLong):
+	case errors.Is(err, line.ErrTooLong), errors.As(err, new(*http.MaxBytesError)):
 		return http.StatusRequestEntityTooLarge
 	}
 	return http.StatusBadRequest

@@ -63,12 +63,15 @@ func (s *Server) joinClassic(r *http.Request, cookie string, c *conn) (*session,
 			continue
 		}
 		x.addStream(c)
-		refuse := s.admit(x, r, r.Context())
-		close(x.ready)
-		if refuse != nil {
+		if refuse := s.admit(x, r, r.Context()); refuse != nil {
+			x.mu.Lock()
+			x.streams = nil // the response of c is the refusal
+			x.mu.Unlock()
 			s.abandon(x, refuse.code)
+			close(x.ready)
 			return nil, refuse
 		}
+		close(x.ready)
 		if c == nil {
 			x.mu.Lock()
 			x.linger(classicLinger)
@@ -78,8 +81,8 @@ func (s *Server) joinClassic(r *http.Request, cookie string, c *conn) (*session,
 	}
 }
 
-// addStream makes c one of the streams. It reports false when the session has
-// ended.
+// addStream makes c one of the streams; the oldest one goes when there are too
+// many. It reports false when the session has ended.
 func (s *session) addStream(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,6 +91,10 @@ func (s *session) addStream(c *conn) bool {
 	}
 	if c == nil {
 		return true
+	}
+	if len(s.streams) >= s.server.opt.MaxClientsPerBrowser {
+		s.streams[0].close(CloseLimit, "", true)
+		s.streams = s.streams[1:]
 	}
 	c.session = s
 	c.out.Append(connected(s.id), false)
@@ -162,6 +169,7 @@ func (s *Server) postClassic(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		var big *http.MaxBytesError
 		if errors.As(err, &big) {
+			s.counters.tooLarge.Add(1)
 			err = Errorf(TooLarge, "a message may have %d bytes (Options.MaxMessage)", s.opt.MaxMessage)
 		} else {
 			err = Errorf(Malformed, "the body was cut short")

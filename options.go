@@ -73,8 +73,8 @@ type Options struct {
 	// visitor's cookies. For development only.
 	InsecureAnyOrigin bool
 
-	// Rate limits the calls of one client. Default 200 a second, bursts of
-	// 1000. A negative PerSecond means no limit.
+	// Rate limits the calls of one client. Default 200 a second, and bursts of
+	// five times as many. A negative PerSecond means no limit.
 	Rate Rate
 
 	// MaxMessage is the longest message of a client in bytes; a longer one is
@@ -90,8 +90,9 @@ type Options struct {
 	// Default 1 MiB; at least MaxMessage.
 	MaxQueue int
 
-	// MaxBacklog bounds the queues of all clients together: above it, detached
-	// sessions end, those with the longest queue first. Default 256 MiB.
+	// MaxBacklog bounds the queues of all clients together: above it sessions
+	// end, detached ones first, and those with the longest queue first. Default
+	// 256 MiB.
 	MaxBacklog int64
 
 	// MaxCalls is how many calls of a client may be open, MaxRunning how many
@@ -137,6 +138,9 @@ type Rate struct {
 	Burst     int
 }
 
+// burstSeconds times a rate may come at once, where Burst says nothing else.
+const burstSeconds = 5
+
 // classicLinger is how long a classic streaming session outlives its last GET.
 const classicLinger = 30 * time.Second
 
@@ -155,9 +159,8 @@ func (o *Options) withDefaults() Options {
 	if v.NotFound == nil {
 		v.NotFound = http.HandlerFunc(http.NotFound)
 	}
-	if v.Rate == (Rate{}) {
-		v.Rate = Rate{PerSecond: 200, Burst: 1000}
-	}
+	v.Rate.PerSecond = cmp.Or(v.Rate.PerSecond, 200)
+	v.Rate.Burst = positive(v.Rate.Burst, max(1, int(burstSeconds*v.Rate.PerSecond)))
 	v.SessionCookie = cmp.Or(v.SessionCookie, "sessionId")
 	v.MaxMessage = positive(v.MaxMessage, 1<<20)
 	v.MaxDepth = positive(v.MaxDepth, 64)

@@ -54,7 +54,7 @@ func (o *origins) allow(w http.ResponseWriter, r *http.Request) bool {
 	}
 	origin := r.Header.Get("Origin")
 	err := Errorf(Denied, "the page's origin %q is not %q, the host of this request. If the page belongs to another site, add it to "+
-		"Options.TrustedOrigins. If a proxy changes the host, let it pass on what the browser sent (nginx: proxy_set_header Host $host)", shown(origin), shown(r.Host))
+		"Options.TrustedOrigins. If a proxy changes the host, let it pass on what the browser sent (nginx: proxy_set_header Host $http_host;)", shown(origin), shown(r.Host))
 	if hook := o.opt.OnError; hook != nil {
 		hook(nil, fmt.Errorf("ape: request refused: %w", err))
 	}

@@ -49,7 +49,8 @@ func register(prefix string, v any, handle func(string, Controller)) {
 	}
 }
 
-// lowerFirst turns ListAll into listAll, and URL or URLOf into url and urlOf.
+// lowerFirst turns ListAll into listAll, URL and URLOf into url and urlOf, and
+// HTTP2Server into http2Server.
 func lowerFirst(name string) string {
 	end := 0
 	for i, r := range name {
@@ -57,7 +58,7 @@ func lowerFirst(name string) string {
 			break
 		}
 		next, _ := utf8.DecodeRuneInString(name[i+utf8.RuneLen(r):])
-		if i > 0 && next != utf8.RuneError && !unicode.IsUpper(next) {
+		if i > 0 && unicode.IsLower(next) {
 			break
 		}
 		end = i + utf8.RuneLen(r)

@@ -1,6 +1,7 @@
 package ape
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"strings"
 	"sync"
@@ -150,16 +151,20 @@ func (r *registry) each(f func(*session)) {
 	}
 }
 
-// longest is the detached session that keeps the most bytes, nil without any.
-func (r *registry) longest() (longest *session) {
-	most := 0
+// longest is the session that keeps the most bytes: of the detached ones, and
+// of the others when those keep nothing. Nil when nobody keeps any.
+func (r *registry) longest() *session {
+	var longest [2]*session
+	var most [2]int
 	r.each(func(s *session) {
-		if s.transport() != Detached || s.out == nil {
-			return
+		kept, attached := s.kept()
+		i := 0
+		if attached {
+			i = 1
 		}
-		if kept, _ := s.out.Bytes(); kept > most {
-			longest, most = s, kept
+		if kept > most[i] {
+			longest[i], most[i] = s, kept
 		}
 	})
-	return longest
+	return cmp.Or(longest[0], longest[1])
 }

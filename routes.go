@@ -54,11 +54,14 @@ func (t *routes) add(path string, c Controller, mws []Middleware) {
 // find returns the route of a path, nil when there is none. fold also compares
 // with both sides in lower case, for classic clients.
 func (t *routes) find(path []byte, fold bool) *route {
+	if len(path) > maxName {
+		return nil // looking for wildcards above it would take too long
+	}
 	if r := t.exact[string(path)]; r != nil {
 		return r
 	}
-	if r := t.rest(t.wild, path, ""); r != nil || !fold {
-		return r
+	if !fold {
+		return t.rest(t.wild, path, "")
 	}
 	low := []byte(strings.ToLower(string(path)))
 	if r := t.folded[string(low)]; r != nil {

@@ -211,7 +211,7 @@ func (s *session) end(why *CloseError, drop bool) {
 
 	s.cancel(why)
 	for _, c := range waiting {
-		c.cancel()
+		c.ctx.end()
 		c.post(reply{err: Errorf(Closed, "the session has ended")})
 	}
 	s.server.sessions.remove(s)
@@ -219,15 +219,32 @@ func (s *session) end(why *CloseError, drop bool) {
 		s.server.sessions.leave(s.shared, s)
 	}
 	s.server.hub.forget(s)
-	if len(conns) == 0 && s.out != nil {
-		s.out.End()
-	}
 	for _, c := range conns {
 		c.close(why.Code, why.Reason, drop)
+		if drop && c.out != nil {
+			c.out.End()
+		}
+	}
+	if s.out != nil && (drop || len(conns) == 0) {
+		s.out.End() // with drop not only when the connection has ended
 	}
 	if opened {
 		s.server.disconnected(s, why)
 	}
+}
+
+// kept is how many bytes the session's queues hold.
+func (s *session) kept() (bytes int, attached bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out != nil {
+		bytes, _ = s.out.Bytes()
+	}
+	for _, c := range s.streams {
+		n, _ := c.out.Bytes()
+		bytes += n
+	}
+	return bytes, s.conn != nil || len(s.streams) > 0
 }
 
 // slow ends a session whose client is too far behind. It may be called under

@@ -30,6 +30,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.life.Lock()
 	s.closed = true
 	s.life.Unlock()
+	s.workers.close()
 	s.cancel(&CloseError{Code: CloseRestart, Reason: "the server is shutting down"})
 	done := make(chan struct{})
 	go func() {

@@ -49,12 +49,13 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	gone, lost := context.WithCancel(context.Background())
 	defer lost()
 	k.gone = gone
-	k.begin = &beginning{hello: make(chan []byte, 1), ready: make(chan struct{}), lost: lost}
+	b := &beginning{hello: make(chan []byte, 1), ready: make(chan struct{}), lost: lost}
+	k.begin = b
 	if !s.spawn(k.serve) {
 		sock.Writer().Abort()
 		return
 	}
-	k.open(r, cookie, k.begin)
+	k.open(r, cookie, b)
 }
 
 // mayUpgrade checks a request before the upgrade and chooses the dialect.
@@ -63,10 +64,12 @@ func (s *Server) mayUpgrade(w http.ResponseWriter, r *http.Request) (dialect, bo
 		return nil, false
 	}
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		w.Header().Set("Upgrade", "websocket")
-		w.Header().Set("Connection", "Upgrade")
+		if r.ProtoMajor == 1 { // HTTP/2 forbids these headers
+			w.Header().Set("Upgrade", "websocket")
+			w.Header().Set("Connection", "Upgrade")
+		}
 		http.Error(w, "ape: this is the address of a WebSocket; the request has no Upgrade header. Behind nginx, "+
-			"add: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";", http.StatusUpgradeRequired)
+			"add: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\"; proxy_set_header Host $http_host;", http.StatusUpgradeRequired)
 		return nil, false
 	}
 	offered := r.Header.Values("Sec-WebSocket-Protocol")
@@ -188,7 +191,6 @@ func (k *socketConn) dispatch(e early) error {
 
 // serve reads until the connection ends. It is the connection's goroutine.
 func (k *socketConn) serve() {
-	b := k.begin
 	var err error
 	func() {
 		defer func() {
@@ -202,15 +204,20 @@ func (k *socketConn) serve() {
 		}
 	}()
 	k.mu.Lock()
-	if k.begin != nil && !k.said {
+	b := k.begin
+	if b != nil && !k.said {
 		close(b.hello)
 		k.said = true
 	}
 	k.mu.Unlock()
 	why := k.explain(err)
-	b.lost()
+	if b != nil {
+		b.lost()
+	}
 	k.socket.Finish()
-	<-b.ready // the session, if there will be one, is there
+	if b != nil {
+		<-b.ready // the session, if there will be one, is there
+	}
 	k.stopHeart()
 	if k.session != nil {
 		k.session.detach(&k.conn, why)

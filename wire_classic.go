@@ -57,17 +57,21 @@ func appendClassic(b []byte, c *Call, result any, fail *Error) ([]byte, *Error) 
 			return full, nil
 		}
 	}
-	return appendClassicError(b[:start], c.query, fail), fail
+	b = appendClassicError(b[:start], c.query, fail)
+	if len(b)-start > c.session.line {
+		b = appendClassicError(b[:start], c.query, untold(fail))
+	}
+	return b, fail
 }
 
 // appendClassicError writes an error as both client versions read it.
 func appendClassicError(b []byte, query string, e *Error) []byte {
-	var data []byte
-	if e.Data != nil {
-		data, _ = codec.Marshal(e.Data) // what cannot be encoded is left out
-	}
-	return classic.AppendError(b, query, string(e.Code), e.Message, data)
+	return classic.AppendError(b, query, string(e.Code), e.Message, errorData(e))
 }
+
+// classicCodec writes arrays of arrays of typed values so that api-ape's
+// browsers can read them.
+var classicCodec = codec.Options{HoistArrays: true}
 
 // appendData adds the member data to a message that lacks its end, and the end.
 func appendData(b []byte, data any) ([]byte, error) {
@@ -79,7 +83,7 @@ func appendData(b []byte, data any) ([]byte, error) {
 			return append(b, '}'), nil
 		}
 	}
-	b, err := codec.AppendMember(append(b, ','), "data", data)
+	b, err := appendClassicMember(append(b, ','), data)
 	if err != nil {
 		return nil, err
 	}
@@ -148,16 +152,16 @@ func (s *session) takeClassicCall(doc []byte, m *classic.Message, query string, 
 		}
 		return nil
 	}
-	c := &Call{session: s, path: string(classic.Bare(m.Type)), query: query, posted: posted}
+	c := &Call{session: s, query: query, posted: posted}
 	switch {
 	case m.Data == nil:
 	case m.Tag != nil || bytes.Contains(m.Data, []byte("<!")):
 		c.message = bytes.Clone(doc)
 		c.payload = c.message
 	default:
-		c.payload = bytes.Clone(m.Data)
+		c.keep(m.Data)
 	}
-	return s.admit(c, 0)
+	return s.admit(c, classic.Bare(m.Type), 0)
 }
 
 // takeClassicSubscription carries out subscribe and unsubscribe, which win over
@@ -180,11 +184,11 @@ func (s *session) takeClassicSubscription(m *classic.Message, done func(error)) 
 		default:
 			s.server.hub.unsubscribe(s, channel, byClient, nil)
 		}
-		if hook := s.server.opt.OnError; err != nil && hook != nil {
-			hook(&s.client, fmt.Errorf("ape: subscribe to %q: %w", shown(channel), err))
-		}
 		if done != nil {
 			done(err)
+		}
+		if hook := s.server.opt.OnError; err != nil && hook != nil {
+			hook(&s.client, fmt.Errorf("ape: subscribe to %q: %w", shown(channel), err))
 		}
 	})
 	if !ok && done != nil {

@@ -41,7 +41,7 @@ func (d lineDialect) answer(c *Call, result any, fail *Error) (transport.Frame, 
 	}
 	f := lineFailure(c.id, fail)
 	if f.Size() > c.session.line {
-		f = lineFailure(c.id, &Error{Code: fail.Code, Message: "the error is too large to be told"})
+		f = lineFailure(c.id, untold(fail))
 	}
 	return f, fail
 }
@@ -59,7 +59,7 @@ func lineResult(c *Call, result any) (transport.Frame, *Error) {
 		b = line.AppendNone(b)
 	} else {
 		var err error
-		if b, err = codec.Append(append(b, ' '), result); err != nil {
+		if b, err = appendValue(append(b, ' '), result); err != nil {
 			c.session.server.opt.Logger.Error("ape: a result cannot be encoded", "path", c.path, "err", err)
 			return transport.Frame{}, Errorf(Internal, "the result cannot be encoded")
 		}
@@ -80,11 +80,7 @@ func isOctets(v any) bool { _, ok := v.([]byte); return ok }
 
 // lineFailure is an e line.
 func lineFailure(id uint64, e *Error) transport.Frame {
-	var data []byte
-	if e.Data != nil {
-		data, _ = codec.Marshal(e.Data) // what cannot be encoded is left out
-	}
-	return transport.Text(line.AppendFail(transport.Begin(nil), id, string(e.Code), e.Message, data))
+	return transport.Text(line.AppendFail(transport.Begin(nil), id, string(e.Code), e.Message, errorData(e)))
 }
 
 // Why a line was not taken. The connection it came by has nothing more to say
@@ -137,8 +133,8 @@ func (s *session) dispatch(e *line.Envelope) {
 	case line.Subscribe, line.Unsubscribe:
 		s.takeSubscription(e)
 	case line.Cancel:
-		if c := s.calls.open[e.ID]; c != nil && c.cancel != nil {
-			c.cancel()
+		if c := s.calls.open[e.ID]; c != nil {
+			c.ctx.end()
 		}
 	case line.Answer, line.Fail, line.Item, line.End, line.Credit:
 		// Nothing of that id is open: it crossed with the end of the call.
@@ -176,11 +172,11 @@ func (s *session) takeCall(e *line.Envelope) {
 	} else if ok {
 		timeout = time.Duration(max(1, min(ms, uint64(longest/time.Millisecond)))) * time.Millisecond
 	}
-	c := &Call{session: s, path: string(e.Name), id: e.ID, event: event, octets: e.Octets}
+	c := &Call{session: s, id: e.ID, event: event, octets: e.Octets}
 	if e.Payload != nil {
-		c.payload = append(make([]byte, 0, len(e.Payload)), e.Payload...)
+		c.keep(e.Payload)
 	}
-	if fail := s.admit(c, timeout); fail != nil {
+	if fail := s.admit(c, e.Name, timeout); fail != nil {
 		s.tell(e.ID, fail)
 	}
 }
@@ -339,6 +335,5 @@ func (s *session) acknowledge() {
 		return
 	}
 	s.unacked = 0
-	s.conn.w.Control(line.AppendAck(nil, s.got))
-	s.conn.w.Kick()
+	s.conn.w.Answer(s.got)
 }

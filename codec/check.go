@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // A part is an array or object of the text. All parts of a text, in order of
 // appearance, make skipping one a search instead of a scan.
@@ -210,14 +207,6 @@ func isEscape(b byte) bool {
 		return true
 	}
 	return false
-}
-
-// partAt returns the index of the part that begins at pos.
-func partAt(parts []part, pos int) int {
-	i, _ := slices.BinarySearchFunc(parts, int32(pos), func(p part, pos int32) int {
-		return int(p.pos) - int(pos)
-	})
-	return i
 }
 
 func depthError(limit int) error {

@@ -8,6 +8,7 @@ import (
 const (
 	defaultDepth = 64
 	defaultSize  = 16 << 20
+	maxDepth     = 10_000 // what the stack of a goroutine holds with ease
 )
 
 // ErrTooDeep is wrapped by the error for a value or text that nests deeper
@@ -22,7 +23,7 @@ var ErrTooLarge = errors.New("too large")
 // functions use. Options may be copied and used concurrently.
 type Options struct {
 	// MaxDepth is how deep arrays and objects may nest, pointers followed
-	// included. The default is 64.
+	// included. The default is 64, and 10,000 is the most.
 	MaxDepth int
 
 	// MaxSize bounds the bytes of text: of what is written, and of what is
@@ -103,6 +104,7 @@ func (o Options) filled() Options {
 	if o.MaxSize <= 0 {
 		o.MaxSize = defaultSize
 	}
+	o.MaxDepth = min(o.MaxDepth, maxDepth)
 	o.MaxSize = min(o.MaxSize, math.MaxInt32)
 	return o
 }

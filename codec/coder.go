@@ -135,7 +135,7 @@ func structCoder(t reflect.Type) coder {
 	fields := make([]coder, len(set.list))
 	for i, f := range set.list {
 		fields[i] = coderOf(f.typ)
-		if f.quoted {
+		if f.quoted && !hasMethods(f.typ) {
 			fields[i] = quotedCoder(fields[i])
 		}
 	}
@@ -175,6 +175,15 @@ func fieldValue(v reflect.Value, index []int) (field reflect.Value, ok bool) {
 		v = v.Field(at)
 	}
 	return v, true
+}
+
+// hasMethods reports whether the type behind a pointer writes itself, or is an
+// error. The option "string" does not concern such types.
+func hasMethods(t reflect.Type) bool {
+	if t.Kind() != reflect.Pointer {
+		t = reflect.PointerTo(t)
+	}
+	return t.Implements(marshalerType) || t.Implements(textMarshalerType) || t.Implements(goErrorType)
 }
 
 // quotedCoder is for the option "string": text in a string, null as it is.

@@ -118,6 +118,8 @@ func taggedCoder(t reflect.Type) coder {
 	switch t {
 	case timeType:
 		return writeTime
+	case reflect.PointerTo(timeType): // which has the methods of time.Time
+		return pointerCoder(t)
 	case reflect.PointerTo(regexpType):
 		return nilOr(t, func(e *encoder, v reflect.Value) error {
 			return e.regexp(regExpOf(v.Interface().(*regexp.Regexp)))

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -18,6 +19,7 @@ type decoder struct {
 
 	// For text with pointers only:
 	parts  []part
+	last   int                // index of the part that was last asked for
 	made   []any              // for each part what it became in an any, else nil
 	walked map[int]*container // parts that pointers have gone through
 }
@@ -60,9 +62,22 @@ func (d *decoder) end(pos int) int {
 		return skipScalar(d.text, pos)
 	}
 	if d.parts != nil {
-		return int(d.parts[partAt(d.parts, pos)].end)
+		return int(d.parts[d.partAt(pos)].end)
 	}
 	return skipContainer(d.text, pos)
+}
+
+// partAt returns the index of the part that begins at pos. Mostly that is the
+// part it was asked for last, or the one behind that.
+func (d *decoder) partAt(pos int) int {
+	for i := d.last; i < min(d.last+2, len(d.parts)); i++ {
+		if int(d.parts[i].pos) == pos {
+			d.last = i
+			return i
+		}
+	}
+	d.last, _ = slices.BinarySearchFunc(d.parts, pos, func(p part, pos int) int { return int(p.pos) - pos })
+	return d.last
 }
 
 // key reads the key at i. The name is good until the text changes.
@@ -189,7 +204,7 @@ func (d *decoder) anyArray(pos int, tag string) (any, int, error) {
 	}
 	list := []any{}
 	if d.parts != nil {
-		list = make([]any, d.parts[partAt(d.parts, pos)].count)
+		list = make([]any, d.parts[d.partAt(pos)].count)
 		d.keep(pos, list)
 	}
 	list, end, err := d.elements(pos, tag, list)
@@ -224,14 +239,14 @@ func (d *decoder) known(pos int) (made any, end int) {
 	if d.parts == nil {
 		return nil, pos
 	}
-	i := partAt(d.parts, pos)
+	i := d.partAt(pos)
 	return d.made[i], int(d.parts[i].end)
 }
 
 // keep notes what the part at pos became.
 func (d *decoder) keep(pos int, made any) {
 	if d.parts != nil {
-		d.made[partAt(d.parts, pos)] = made
+		d.made[d.partAt(pos)] = made
 	}
 }
 

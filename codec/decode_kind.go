@@ -73,12 +73,26 @@ func (d *decoder) quotedInto(pos int, v reflect.Value) (end int, err error) {
 		return pos, d.mismatch(pos, want)
 	}
 	text, end := d.str(pos)
-	if _, err := check(text, 0, false); err != nil || skipSpace(text, 0) > 0 || skipScalar(text, 0) != len(text) {
+	if !isQuotable(text) {
 		return end, &TypeError{Want: want, Got: "the string " + strconv.Quote(shown(string(text)))}
 	}
 	inner := decoder{Options: d.Options, text: text}
 	_, err = inner.into(0, "", v)
 	return end, err
+}
+
+// isQuotable reports whether text is a scalar and nothing else. Numbers may have
+// leading zeros here, as encoding/json lets them.
+func isQuotable(text []byte) bool {
+	if len(text) == 0 || skipSpace(text, 0) > 0 {
+		return false
+	}
+	if b := text[0]; b != '-' && (b < '0' || b > '9') {
+		if _, err := check(text, 0, false); err != nil {
+			return false
+		}
+	}
+	return skipScalar(text, 0) == len(text)
 }
 
 func (d *decoder) mapInto(pos int, v reflect.Value) (end int, err error) {

@@ -46,7 +46,8 @@
 // A tagged value that is not a member of anything has no key for its tag. It is
 // written as an object whose only key is the tag: {"<!D>":7}. Keys of the
 // caller's own that hold "<!" get the tag "<!_>", which means nothing and is
-// taken off again.
+// taken off again. Where the value under an empty key has a tag, the key is
+// written as "<!_>", so that the tag has something to stand behind.
 //
 // # Cost and safety
 //

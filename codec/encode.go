@@ -141,6 +141,7 @@ func (e *encoder) finish() error {
 type member struct {
 	start, slot, tags int
 	guard             bool // the key looks tagged and is not
+	dummies           bool // the key is no name for a tag to stand behind
 }
 
 // open writes the key of a member.
@@ -153,6 +154,7 @@ func (e *encoder) open(name string, first bool) member {
 	if e.raw == 0 {
 		e.slots = append(e.slots, slot{pos: len(e.out) - 1})
 		m.guard = strings.Contains(name, tagOpen)
+		m.dummies = isDummies(name)
 	}
 	e.out = append(e.out, ':')
 	if e.cycles != nil {
@@ -173,6 +175,8 @@ func (e *encoder) close(m member) bool {
 		return false
 	}
 	switch tag := e.tags[m.tags:]; {
+	case len(tag) > 0 && m.dummies:
+		e.fill(m.slot, dummy+tagOpen, tag, ">")
 	case len(tag) > 0:
 		e.fill(m.slot, tagOpen, tag, ">")
 	case m.guard:

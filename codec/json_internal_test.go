@@ -22,6 +22,11 @@ type hidden struct {
 
 type other struct{ Twice int }
 
+// level writes itself, as a number.
+type level int
+
+func (l level) MarshalJSON() ([]byte, error) { return []byte{'0' + byte(l&7)}, nil }
+
 // zoo has what encoding/json has rules for, and nothing that has a tag here.
 type zoo struct {
 	Int     int8            `json:"int"`
@@ -32,6 +37,7 @@ type zoo struct {
 	Quoted  int             `json:"quoted,string"`
 	QPtr    *float64        `json:"qptr,string"`
 	QStr    string          `json:"qstr,string"`
+	Level   level           `json:"level,string"`
 	Str     string          `json:"str"`
 	Ptr     **int           `json:"ptr"`
 	Slice   []string        `json:"slice"`
@@ -57,8 +63,8 @@ type zoo struct {
 var zooTexts = []string{
 	`{}`, `null`, `[]`, `1`, `"x"`, `true`,
 	`{"int":5,"INT":6,"uint":7,"float":1.5,"float32":0.1,"bool":"true","quoted":"12","qptr":"1e3","qstr":"\"x\""}`,
-	`{"int":128}`, `{"int":1.0}`, `{"uint":-1}`, `{"float":1e999}`, `{"float32":1e39}`, `{"bool":true}`, `{"bool":"no"}`,
-	`{"quoted":12}`, `{"quoted":"x"}`, `{"quoted":null}`, `{"quoted":"null"}`, `{"qstr":"x"}`, `{"qstr":"12"}`, `{"qptr":null}`, `{"quoted":" 1"}`, `{"quoted":"{}"}`,
+	`{"level":"5"}`, `{"level":5}`, `{"int":128}`, `{"int":1.0}`, `{"uint":-1}`, `{"float":1e999}`, `{"float32":1e39}`, `{"bool":true}`, `{"bool":"no"}`,
+	`{"quoted":12}`, `{"quoted":"x"}`, `{"quoted":null}`, `{"quoted":"null"}`, `{"qstr":"x"}`, `{"qstr":"12"}`, `{"qptr":null}`, `{"quoted":" 1"}`, `{"quoted":"00"}`, `{"quoted":""}`, `{"quoted":"1,"}`, `{"qptr":"0x1p4"}`, `{"quoted":"{}"}`,
 	`{"ptr":5}`, `{"ptr":null}`, `{"slice":["a",null,"b"]}`, `{"slice":[]}`, `{"slice":null}`, `{"slice":{}}`, `{"array":[1,2,3]}`, `{"array":[1]}`,
 	`{"map":{"a":1,"b":null,"a":2}}`, `{"intmap":{"1":true,"-128":false}}`, `{"intmap":{"x":true}}`, `{"intmap":{"200":true}}`,
 	`{"any":[1,"a",{"b":[null,true,1e5]}],"raw": [ 1 , {"a" : 2} ] ,"num":12.50,"big":123456789012345678901234567890}`,

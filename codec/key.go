@@ -8,6 +8,7 @@ import (
 const (
 	tagOpen  = "<!"
 	dummyTag = "_" // means nothing; protects a key that looks tagged
+	dummy    = tagOpen + dummyTag + ">"
 )
 
 // splitKey takes the last tag off a key. What stands behind the tag is dropped
@@ -22,7 +23,20 @@ func splitKey(key []byte) (name []byte, tag string) {
 	if start < 1 {
 		return key, ""
 	}
-	return key[:start], string(key[start+len(tagOpen) : end])
+	name, tag = key[:start], string(key[start+len(tagOpen):end])
+	if tag != "" && tag != dummyTag && isDummies(name) {
+		name = name[len(dummy):]
+	}
+	return name, tag
+}
+
+// isDummies reports whether a name consists of dummy tags only, or of nothing.
+// Such a name gets one more in front of a tag, because a tag needs some name to
+// stand behind, and a name may be empty.
+func isDummies[T string | []byte](name T) bool {
+	for ; len(name) >= len(dummy) && string(name[:len(dummy)]) == dummy; name = name[len(dummy):] {
+	}
+	return len(name) == 0
 }
 
 // bareTag returns the tag of a key that is nothing but one of the tags that a

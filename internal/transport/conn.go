@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -19,6 +20,7 @@ type conn struct {
 	s     *Socket
 	early []byte // read by net/http, not yet by us
 	err   error  // why reading ended; belongs to the reader
+	turn  bool   // a message has been handled since the last Read; likewise
 
 	written time.Time // when the write deadline was set; belongs to Writer.lock
 	once    sync.Once
@@ -37,6 +39,13 @@ func (c *conn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	c.s.beforeRead()
+	if c.turn {
+		// What the last message has caused runs before the system is asked for
+		// more, which under load has come by then: without this every message
+		// costs a read in vain, and the goroutine's way to the poller and back.
+		c.turn = false
+		runtime.Gosched()
+	}
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.s.heardNow()
@@ -64,7 +73,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if !w.sealed {
 		sink{c}.seal()
 	}
-	w.sealed, w.ended = true, true
+	w.sealed = true
 	w.mu.Unlock()
 	if ended {
 		return len(p), nil
@@ -120,11 +129,15 @@ func (k sink) stop() {}
 // small buffers and our conn, so that net/http's larger ones are freed.
 type hijacker struct {
 	http.ResponseWriter
-	s *Socket
+	outer http.Hijacker
+	s     *Socket
 }
 
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if h.outer == nil {
+		return nil, nil, http.ErrNotSupported
+	}
+	nc, rw, err := h.outer.Hijack()
 	if err != nil {
 		return nil, nil, err
 	}

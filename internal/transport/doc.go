@@ -25,7 +25,7 @@
 //			}
 //			answer, err := io.ReadAll(message)
 //			if err == nil {
-//				err = out.Append(transport.Text(append(transport.Begin(nil), answer...)), true)
+//				err = out.Append(transport.Text(append(transport.Begin(nil), answer...)), false)
 //			}
 //			…
 //		}

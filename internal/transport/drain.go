@@ -334,7 +334,7 @@ func (b *batch) add(form Form, f Frame, only bool) bool {
 func (o *Outbox) flight(b *batch) int {
 	n := len(b.buf)
 	if !o.keep {
-		n += b.lone.Size()
+		n += len(b.lone.data)
 	}
 	o.budget.add(n)
 	return n

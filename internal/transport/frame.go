@@ -16,6 +16,7 @@ const (
 	maxHeader = 10       // bytes of a server's frame header
 	maxJoin   = 16 << 10 // bytes of lines joined into one WebSocket message
 	maxWrite  = 64 << 10 // bytes handed to a Sink at a time
+	slot      = 32       // bytes of a Frame itself, which count too: many small ones must not be for free
 )
 
 // Form says what frames look like on a connection.
@@ -70,8 +71,9 @@ func Binary(buf []byte, octets int) Frame {
 	return Frame{data: data, head: head, octets: uint32(octets), binary: true}
 }
 
-// Size is the number of bytes that the frame takes in an outbox.
-func (f Frame) Size() int { return len(f.data) }
+// Size is the number of bytes that the frame counts for in an outbox: those of
+// a WebSocket frame, and 32 for its place.
+func (f Frame) Size() int { return len(f.data) + slot }
 
 // payload is the frame without its header.
 func (f Frame) payload() []byte { return f.data[f.head:] }

@@ -140,7 +140,9 @@ func (v *world) dial(headers string, glued ...byte) (*client, *session) {
 	if c.status != http.StatusSwitchingProtocols {
 		return c, nil
 	}
-	return c, <-v.sessions
+	s := <-v.sessions
+	synctest.Wait() // its reader waits
+	return c, s
 }
 
 // client is a WebSocket client by hand: it can send what no library would.

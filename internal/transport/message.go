@@ -31,6 +31,10 @@ func (m *message) Read(p []byte) (int, error) {
 		return 0, m.err
 	}
 	n, err := m.r.Read(p)
+	if err != nil && err != io.EOF {
+		// Coder has not unmasked what came of a piece that was cut short.
+		n = 0
+	}
 	m.size += int64(n)
 	switch {
 	case m.hard > 0 && m.size > m.hard:

@@ -33,7 +33,9 @@ type waiter struct {
 	done  chan error // one slot
 }
 
-// NewOutbox returns an empty outbox that lets limit bytes wait to be written.
+// NewOutbox returns an empty outbox that lets frames of together limit bytes
+// wait to be written. While a resumed peer is sent again what it lacks, an
+// outbox holds at most twice as much.
 // With keep, written frames stay until they are acknowledged or pushed out by
 // newer ones, so that the session can resume; without, a frame leaves when it
 // is written. Its bytes are counted in budget, which may be nil.
@@ -82,6 +84,7 @@ func (o *Outbox) AppendWait(ctx context.Context, f Frame, alone bool) error {
 	}
 	turn := &waiter{frame: f, done: make(chan error, 1)}
 	o.waiting = append(o.waiting, turn)
+	o.budget.add(f.Size())
 	o.mu.Unlock()
 	select {
 	case err := <-turn.done:
@@ -92,6 +95,7 @@ func (o *Outbox) AppendWait(ctx context.Context, f Frame, alone bool) error {
 	defer o.mu.Unlock()
 	if i := slices.Index(o.waiting, turn); i >= 0 {
 		o.waiting = slices.Delete(o.waiting, i, i+1)
+		o.budget.add(-f.Size())
 		o.letIn() // a smaller frame may have stood behind it
 		return ctx.Err()
 	}
@@ -137,9 +141,10 @@ func (o *Outbox) Attach(w *Writer, seen uint64) (gap string) {
 	return o.AttachWith(w, seen, nil)
 }
 
-// AttachWith is [Outbox.Attach] with a first line, which is written before all
-// frames: first gets the number of frames that follow again and returns the
-// line. It is called under locks, and only when the outbox is attached.
+// AttachWith is [Outbox.Attach] with a control line that is written before all
+// frames, a welcome: first gets the number of frames that follow, as Missed
+// reckons it at the very moment of attaching, and returns the line. It is
+// called under the lock of w, and not when there is a gap.
 func (o *Outbox) AttachWith(w *Writer, seen uint64, first func(recovered uint64) []byte) (gap string) {
 	w.mu.Lock()
 	o.mu.Lock()
@@ -148,16 +153,19 @@ func (o *Outbox) AttachWith(w *Writer, seen uint64, first func(recovered uint64)
 		w.mu.Unlock()
 		return gap
 	}
-	if first != nil && !w.sealed && !w.finished {
-		w.control = append(w.control, first(o.total()-seen)...)
-	}
 	if o.keep {
 		o.next = seen + 1
 		o.forget(seen)
 	}
 	o.writer, w.out = w, o
+	left := o.total() + 1 - o.next
 	o.mu.Unlock()
-	w.due = true
+	if left > 0 {
+		w.due = true
+	}
+	if first != nil {
+		w.queue(first(left))
+	}
 	w.start(false)
 	return ""
 }
@@ -176,6 +184,7 @@ func (o *Outbox) End() {
 	o.mu.Lock()
 	o.ended = true
 	for _, turn := range o.waiting {
+		o.budget.add(-turn.frame.Size())
 		turn.done <- ErrEnded
 	}
 	o.waiting = nil
@@ -190,18 +199,23 @@ func (o *Outbox) End() {
 }
 
 // Bytes returns how many bytes are kept, and how many of these no writer has
-// taken yet.
+// taken yet. Frames count with their [Frame.Size], and those that wait in
+// AppendWait as kept.
 func (o *Outbox) Bytes() (kept, unwritten int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.kept, o.fresh
+	kept = o.kept
+	for _, turn := range o.waiting {
+		kept += turn.frame.Size()
+	}
+	return kept, o.fresh
 }
 
 // Unwritten reports whether there is a frame that no writer has taken.
 func (o *Outbox) Unwritten() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.total() > o.written
+	return o.fresh > 0
 }
 
 // Numbers returns the number of the last frame appended and the highest one
@@ -241,7 +255,7 @@ func (o *Outbox) admit(f Frame) error {
 	}
 	before := o.kept
 	// Frames that the writer is about to repeat are not dropped under its
-	// hands: while it repeats, up to twice the limit is held.
+	// hands: that is when up to twice the limit is held.
 	for o.kept+size > o.limit && o.frames.n > 0 && o.first <= o.written && (o.writer == nil || o.first < o.next) {
 		o.pop()
 	}
@@ -290,6 +304,7 @@ func (o *Outbox) letIn() {
 		if o.admit(o.waiting[n].frame) != nil {
 			break
 		}
+		o.budget.add(-o.waiting[n].frame.Size())
 		o.waiting[n].done <- nil
 	}
 	if n == 0 {

@@ -99,13 +99,14 @@ func TestOutboxRefusesWhatIsTooMuch(t *testing.T) {
 
 func TestOutboxDropsWrittenFramesOldestFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, o, w := attached(100, transport.SocketLines)
+		f := text(strings.Repeat("x", 28))
+		_, o, w := attached(3*f.Size()+1, transport.SocketLines)
 		for range 10 {
-			appendAll(t, o, strings.Repeat("x", 28)) // 30 bytes each
+			o.Append(f, false)
 			synctest.Wait()
 		}
-		if kept, _ := o.Bytes(); kept != 90 {
-			t.Errorf("%d bytes kept of a limit of 100", kept)
+		if kept, _ := o.Bytes(); kept != 3*f.Size() {
+			t.Errorf("%d bytes kept of frames of %d", kept, f.Size())
 		}
 		for seen, want := range map[uint64]string{0: "0 overflow", 6: "0 overflow", 7: "3 ", 10: "0 ", 11: "0 mismatch"} {
 			recovered, gap := o.Missed(seen)
@@ -151,9 +152,31 @@ func TestOutboxKeepsWhatAResumedPeerIsBeingSent(t *testing.T) {
 	})
 }
 
+func TestAttachWithWritesItsLineFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o, w := attached(1000, transport.SocketLines)
+		appendAll(t, o, "1\n", "2\n")
+		synctest.Wait()
+		w.Stop()
+		r.take()
+		appendAll(t, o, "3\n")
+		for _, step := range []struct {
+			seen uint64
+			want string
+		}{{1, "w 2\n2\n3\n"}, {3, "w 0\n"}, {1, ""}} {
+			w := transport.NewWriter(r, transport.SocketLines, nil)
+			gap := o.AttachWith(w, step.seen, func(recovered uint64) []byte { return fmt.Appendf(nil, "w %d\n", recovered) })
+			if got := strings.Join(r.frames(), ""); got != step.want || (gap == "") != (step.want != "") {
+				t.Errorf("behind %d: %q, gap %q", step.seen, got, gap)
+			}
+			w.Stop()
+		}
+	})
+}
+
 func TestAppendWaitGoesOnInOrderOfArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, o, w := attached(100, transport.SocketMessages)
+		r, o, w := attached(200, transport.SocketMessages)
 		letGo := r.hold()
 		appendAll(t, o, "stuck")
 		synctest.Wait()
@@ -161,19 +184,21 @@ func TestAppendWaitGoesOnInOrderOfArrival(t *testing.T) {
 		done := make(chan int, 5)
 		for i := range 5 {
 			go func() {
-				if err := o.AppendWait(t.Context(), text(fmt.Sprint(i, strings.Repeat("y", 40))), true); err != nil {
+				if err := o.AppendWait(t.Context(), text(fmt.Sprint(i, strings.Repeat("y", 60))), true); err != nil {
 					t.Error(err)
 				}
 				done <- i
 			}()
 			synctest.Wait()
 		}
+		go o.AppendWait(t.Context(), text("5"), true) // would fit, but came last
+		synctest.Wait()
 		if len(done) != 0 {
 			t.Fatal("an append found room where there is none")
 		}
 		letGo()
 		got := r.frames()
-		if len(got) != 7 {
+		if len(got) != 8 || got[7] != "5" {
 			t.Fatalf("%d frames", len(got))
 		}
 		for i := range 5 {
@@ -188,8 +213,8 @@ func TestAppendWaitGoesOnInOrderOfArrival(t *testing.T) {
 
 func TestAppendWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := transport.NewOutbox(100, true, nil)
-		appendAll(t, o, strings.Repeat("x", 60))
+		o := transport.NewOutbox(300, true, nil)
+		appendAll(t, o, strings.Repeat("x", 160))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		small := make(chan error, 1)
@@ -197,14 +222,14 @@ func TestAppendWaitEnds(t *testing.T) {
 			synctest.Wait()
 			small <- o.AppendWait(t.Context(), text("small"), false)
 		}()
-		if err := o.AppendWait(ctx, text(strings.Repeat("y", 100)), false); err != context.DeadlineExceeded {
+		if err := o.AppendWait(ctx, text(strings.Repeat("y", 200)), false); err != context.DeadlineExceeded {
 			t.Errorf("at the deadline: %v", err)
 		}
 		if err := <-small; err != nil {
 			t.Errorf("a smaller one behind it: %v", err)
 		}
 		ended := make(chan error, 1)
-		go func() { ended <- o.AppendWait(t.Context(), text(strings.Repeat("z", 100)), false) }()
+		go func() { ended <- o.AppendWait(t.Context(), text(strings.Repeat("z", 200)), false) }()
 		synctest.Wait()
 		o.End()
 		if err := <-ended; err != transport.ErrEnded {
@@ -223,10 +248,12 @@ func TestAttachTakesTheOutboxFromTheWriterBefore(t *testing.T) {
 		appendAll(t, o, "2\n", "3\n")
 		r := newRecorder()
 		next := transport.NewWriter(r, transport.SocketLines, nil)
+		next.Hold()
 		o.Attach(next, 0)
-		equal(t, r.frames(), "1\n2\n3\n")
 		letGo()
 		equal(t, old.frames(), "1\n")
+		next.Release()
+		equal(t, r.frames(), "1\n2\n3\n")
 		o.Detach(w) // not its writer any more
 		appendAll(t, o, "4\n")
 		equal(t, r.frames(), "4\n")

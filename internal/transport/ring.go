@@ -25,7 +25,7 @@ func (r *ring) push(f Frame) {
 // pop removes the oldest frame and returns its size.
 func (r *ring) pop() int {
 	f := r.at(0)
-	size := len(f.data)
+	size := f.Size()
 	*f = Frame{}
 	r.start = (r.start + 1) & (len(r.frames) - 1)
 	r.n--

@@ -198,6 +198,29 @@ func TestRule13AMessageUnderWayIsNotHandedOn(t *testing.T) {
 	})
 }
 
+func TestRule13AClosingPeerIsWaitedFor(t *testing.T) {
+	inside(t, setup{}, func(t *testing.T, v *world) {
+		c, s := v.dial("")
+		s.w.End(4000, "", nil, false)
+		c.wants(t, "close 4000")
+		for range 3 {
+			c.Write(message("crossed the close frame\n"))
+		}
+		if got := c.say(time.Second); got != "silence" {
+			t.Errorf("got %q before the close frame was answered", got)
+		}
+		c.Write(masked(true, opClose, "\x0f\xa0"))
+		start := time.Now()
+		<-s.gone
+		if d := time.Since(start); d != 0 {
+			t.Errorf("gone %s behind the answer", d)
+		}
+		if s.RemoteCode() != 4000 {
+			t.Errorf("code %d", s.RemoteCode())
+		}
+	})
+}
+
 // hooked is a connection that runs a function inside Read.
 type hooked struct {
 	net.Conn
@@ -344,8 +367,8 @@ func TestStuckPeersStopNobodyElse(t *testing.T) {
 		if got := len(strings.Join(well.frames(), "")); got != frames*len(line) {
 			t.Errorf("the one that reads got %d of %d bytes", got, frames*len(line))
 		}
-		if full != stuck*(frames-100) {
-			t.Errorf("%d appends were refused", full)
+		if want := stuck * (frames - 1 - 100_000/text(line).Size()); full != want {
+			t.Errorf("%d appends were refused, want %d", full, want)
 		}
 		if used := budget.Used(); used > (stuck+1)*(100_000+64<<10) {
 			t.Errorf("%d bytes are held", used)

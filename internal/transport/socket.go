@@ -49,7 +49,7 @@ type Socket struct {
 func Accept(w http.ResponseWriter, r *http.Request, o SocketOptions) (*Socket, error) {
 	base := unwrap(w)
 	if _, ok := base.(http.Hijacker); !ok && r.ProtoMajor == 1 {
-		err := fmt.Errorf("transport: accept: %T cannot hand over its connection: %s", base, advice(base))
+		err := fmt.Errorf("ape: %T cannot hand over its connection: %s", base, advice(base))
 		http.Error(w, err.Error(), http.StatusNotImplemented)
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func Accept(w http.ResponseWriter, r *http.Request, o SocketOptions) (*Socket, e
 	s.conn.s, s.conn.closed = s, make(chan struct{})
 	s.msg = message{s: s, hard: o.Hard}
 	s.w = NewWriter(sink{&s.conn}, o.Form, o.Group)
-	ws, err := websocket.Accept(hijacker{base, s}, r, &websocket.AcceptOptions{
+	ws, err := websocket.Accept(hijacker{base, outerHijacker(w), s}, r, &websocket.AcceptOptions{
 		Subprotocols:       o.Subprotocols,
 		InsecureSkipVerify: true, // the origin was checked before
 		CompressionMode:    websocket.CompressionDisabled,
@@ -119,6 +119,7 @@ func (s *Socket) RemoteCode() int {
 // When the writer was ended no message is returned any more: Next drops them
 // until the peer has answered the close frame.
 func (s *Socket) Next() (binary bool, message io.Reader, err error) {
+	s.conn.turn = true
 	for {
 		if err := s.msg.skip(); err != nil {
 			return false, nil, s.failed(err)
@@ -139,7 +140,10 @@ func (s *Socket) Next() (binary bool, message io.Reader, err error) {
 // has passed; a connection that is lost, or was not ended, is closed at once.
 // Nothing of the socket runs when Finish returns.
 func (s *Socket) Finish() {
-	if s.w.Sealed() {
+	s.w.mu.Lock()
+	sealed := s.w.sealed // and so there is a deadline
+	s.w.mu.Unlock()
+	if sealed {
 		_, _, err := s.Next()
 		if err == ErrProtocol {
 			// What follows cannot be read as frames. Closing before the rest
@@ -202,6 +206,24 @@ func unwrap(w http.ResponseWriter) http.ResponseWriter {
 		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
 			return w
+		}
+		w = u.Unwrap()
+	}
+}
+
+// outerHijacker finds the outermost ResponseWriter whose Hijack can be trusted:
+// it, and all beneath it, have one, which some call without asking. Those that
+// are passed by would believe that nothing was answered, and answer themselves.
+func outerHijacker(w http.ResponseWriter) (outer http.Hijacker) {
+	for {
+		if h, ok := w.(http.Hijacker); !ok {
+			outer = nil
+		} else if outer == nil {
+			outer = h
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return outer
 		}
 		w = u.Unwrap()
 	}

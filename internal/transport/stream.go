@@ -23,6 +23,7 @@ type Stream struct {
 	w       *Writer
 	rw      http.ResponseWriter
 	control *http.ResponseController
+	flush   []*http.ResponseController
 	write   time.Duration
 	close   time.Duration
 	after   time.Duration // for what net/http writes behind the handler
@@ -39,12 +40,15 @@ type Stream struct {
 // error says what to change. Do not let the handler return before
 // [Stream.Finish] has.
 func NewStream(w http.ResponseWriter, r *http.Request, o StreamOptions) (*Stream, error) {
-	if inner := flusher(w); inner != nil {
-		return nil, fmt.Errorf("transport: stream: %T cannot flush: %s", inner, advice(inner))
+	flush := flushers(w)
+	if len(flush) == 0 {
+		inner := unwrap(w)
+		return nil, fmt.Errorf("ape: %T cannot flush: %s", inner, advice(inner))
 	}
 	s := &Stream{
 		rw:      w,
 		control: http.NewResponseController(w),
+		flush:   flush,
 		write:   orElse(o.WriteTimeout, 10*time.Second),
 		close:   orElse(o.CloseTimeout, 2*time.Second),
 	}
@@ -54,7 +58,7 @@ func NewStream(w http.ResponseWriter, r *http.Request, o StreamOptions) (*Stream
 	}
 	if err != nil {
 		inner := unwrap(w)
-		return nil, fmt.Errorf("transport: stream: %T cannot set deadlines: %w: %s", inner, err, advice(inner))
+		return nil, fmt.Errorf("ape: %T cannot set deadlines: %w: %s", inner, err, advice(inner))
 	}
 	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && r.ProtoMajor == 1 {
 		s.after = server.WriteTimeout
@@ -80,8 +84,10 @@ func (k body) Write(p []byte) error {
 		return err
 	}
 	_, err := s.rw.Write(p)
-	if err == nil {
-		err = s.control.Flush()
+	for _, f := range s.flush {
+		if err == nil {
+			err = f.Flush()
+		}
 	}
 	if err != nil {
 		return err
@@ -145,16 +151,25 @@ func (s *Stream) deadline(t time.Time) error {
 	return s.control.SetWriteDeadline(t)
 }
 
-// flusher returns nil if w can flush, else the ResponseWriter that cannot.
-func flusher(w http.ResponseWriter) http.ResponseWriter {
+// flushers returns what to flush, one after the other, so that what was written
+// leaves: the outermost ResponseWriter that can, and again the next one beneath
+// each that cannot, since some only look directly beneath them. Empty: none can.
+func flushers(w http.ResponseWriter) (all []*http.ResponseController) {
+	passed := true
 	for {
-		switch t := w.(type) {
+		can := false
+		switch w.(type) {
 		case http.Flusher, interface{ FlushError() error }:
-			return nil
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = t.Unwrap()
-		default:
-			return w
+			can = true
 		}
+		if can && passed {
+			all = append(all, http.NewResponseController(w))
+		}
+		passed = !can
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return all
+		}
+		w = u.Unwrap()
 	}
 }

@@ -245,7 +245,7 @@ func TestStreamNamesTheWriterThatHidesTheConnection(t *testing.T) {
 // TestStreamOverHTTP2: its deadlines are timers that reset a stream even when
 // nobody writes.
 func TestStreamOverHTTP2(t *testing.T) {
-	server := &http.Server{Protocols: new(http.Protocols)}
+	server := &http.Server{Protocols: new(http.Protocols), WriteTimeout: time.Second}
 	server.Protocols.SetUnencryptedHTTP2(true)
 	streaming(t, server, transport.StreamOptions{Form: transport.StreamLines}, 0, func(t *testing.T, ln *memnet.Listener, streams chan *transport.Stream) {
 		client := ln.HTTPClient()
@@ -266,6 +266,7 @@ func TestStreamOverHTTP2(t *testing.T) {
 			bodies <- res.Proto + " " + string(b)
 		}()
 		s := <-streams
+		time.Sleep(time.Hour)
 		s.Writer().Control([]byte("one\n"))
 		time.Sleep(time.Hour)
 		s.Writer().End(0, "", []byte("two\n"), false)

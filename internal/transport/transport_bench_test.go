@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/goape/ape/internal/memnet"
 	"github.com/goape/ape/internal/transport"
@@ -130,6 +131,35 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
+// pair is what a server holds for an idle client.
+type pair struct {
+	s *transport.Socket
+	o *transport.Outbox
+}
+
+// use connects a client that gets one line and acknowledges it.
+func use(t *testing.T, ln *memnet.Listener, accepted chan pair) (*memnet.Conn, pair) {
+	t.Helper()
+	nc, err := ln.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Write([]byte(upgrade + "\r\n"))
+	p := <-accepted
+	p.o.Append(text("r 1\n"), false)
+	b := make([]byte, 1000)
+	for got := 0; !bytes.HasSuffix(b[:got], []byte("r 1\n")); {
+		n, err := nc.Read(b[got:])
+		if got += n; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !p.o.Ack(1) {
+		t.Error("a line that arrived was never written")
+	}
+	return nc, p
+}
+
 func TestAnIdleSocketIsSmall(t *testing.T) {
 	const conns = 300
 	before := heap()
@@ -143,61 +173,39 @@ func TestAnIdleSocketIsSmall(t *testing.T) {
 
 	ln := memnet.Listen()
 	defer ln.Close()
-	type held struct {
-		s *transport.Socket
-		o *transport.Outbox
-	}
-	kept := make(chan held, conns)
-	done := make(chan bool, conns)
+	accepted, finished := make(chan pair, 1), make(chan bool, conns)
 	hs := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s, err := transport.Accept(w, r, transport.SocketOptions{Idle: 1 << 40})
+		s, err := transport.Accept(w, r, transport.SocketOptions{Idle: time.Hour})
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		o := transport.NewOutbox(1<<20, true, nil)
 		o.Attach(s.Writer(), 0)
-		kept <- held{s, o}
+		accepted <- pair{s, o}
 		go func() {
 			s.Next()
 			s.Finish()
-			done <- true
+			finished <- true
 		}()
 	})}
 	go hs.Serve(ln)
 	defer hs.Close()
 	before = heap()
 	var clients []*memnet.Conn
-	var all []held
+	var pairs []pair
 	for range conns {
-		nc, err := ln.Dial(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		nc.Write([]byte(upgrade + "\r\n"))
-		h := <-kept
-		// It has been used: an answer, and its acknowledgement.
-		h.o.Append(text("r 1\n"), true)
-		for h.o.Unwritten() {
-			runtime.Gosched()
-		}
-		h.o.Ack(1)
-		for p, got := make([]byte, 1000), 0; ; {
-			n, err := nc.Read(p[got:])
-			if got += n; err != nil || bytes.HasSuffix(p[:got], []byte("r 1\n")) {
-				break
-			}
-		}
-		clients, all = append(clients, nc), append(all, h)
+		nc, p := use(t, ln, accepted)
+		clients, pairs = append(clients, nc), append(pairs, p)
 	}
 	each := (heap() - before - network) / conns
 	t.Logf("%d bytes of heap for each idle socket, without its network of %d", each, network/conns)
 	if each > 5<<10 && !race {
 		t.Errorf("an idle socket takes %d bytes of heap", each)
 	}
-	runtime.KeepAlive(all)
+	runtime.KeepAlive(pairs)
 	for _, nc := range clients {
 		nc.Close()
-		<-done
+		<-finished
 	}
 }

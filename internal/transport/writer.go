@@ -75,16 +75,7 @@ func NewWriter(s Sink, form Form, group *sync.WaitGroup) *Writer {
 // [SocketMessages] one message; on a stream they go out as they are.
 func (w *Writer) Control(line []byte) {
 	w.mu.Lock()
-	if w.sealed || w.finished {
-		w.mu.Unlock()
-		return
-	}
-	if w.form == SocketMessages {
-		w.control = appendFrame(w.control, opText, line)
-	} else {
-		w.control = append(w.control, line...)
-	}
-	w.due = true
+	w.queue(line)
 	w.start(false)
 }
 
@@ -95,6 +86,19 @@ func (w *Writer) Acknowledge(n uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ack = n
+}
+
+// Answer is Acknowledge with a write at once, also of the number told last: what
+// a ping asks for. Of several that wait to be written only the newest is.
+func (w *Writer) Answer(n uint64) {
+	w.mu.Lock()
+	if w.sealed || w.finished {
+		w.mu.Unlock()
+		return
+	}
+	w.ack, w.told = n, n+1 // not told, that is
+	w.kicked, w.due = true, true
+	w.start(false)
 }
 
 // Kick sees to it that what is due is written now, an acknowledgement too.
@@ -242,6 +246,19 @@ func (w *Writer) LastWrite() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.wrote
+}
+
+// queue adds a control line; mu is held.
+func (w *Writer) queue(line []byte) {
+	if w.sealed || w.finished {
+		return
+	}
+	if w.form == SocketMessages {
+		w.control = appendFrame(w.control, opText, line)
+	} else {
+		w.control = append(w.control, line...)
+	}
+	w.due = true
 }
 
 // wake is called behind a change of the outbox.

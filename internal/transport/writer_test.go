@@ -228,6 +228,21 @@ func TestEndOfAStreamWithoutALastLine(t *testing.T) {
 	})
 }
 
+func TestEndWritesAllThatIsQueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o, w := attached(1<<20, transport.SocketMessages)
+		w.Hold()
+		for range 9 {
+			appendAll(t, o, strings.Repeat("x", 30_000))
+		}
+		w.End(4000, "", []byte("q"), false)
+		if got := r.frames(); len(got) != 11 || got[10] != "close 4000 " {
+			t.Errorf("%d frames", len(got))
+		}
+		w.Stop()
+	})
+}
+
 func TestCloseReasonsFitTheirFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _, w := attached(1000, transport.SocketLines)

@@ -65,6 +65,7 @@ func build(root, version string, t target) ([]byte, error) {
 		Define:            map[string]string{"VERSION": version},
 	}
 	if t.minify {
+		options.MangleProps = "^(" + strings.Join(internalNames, "|") + ")$"
 		options.Banner = map[string]string{"js": "// ape " + strings.Trim(version, `"`) + ", MIT. Generated from js/src; DO NOT EDIT."}
 	}
 	if t.format == api.FormatCommonJS {

@@ -1,7 +1,3 @@
-var __defProp = Object.defineProperty;
-var __defNormalProp = (obj, key, value) => key in obj ? __defProp(obj, key, { enumerable: true, configurable: true, writable: true, value }) : obj[key] = value;
-var __publicField = (obj, key, value) => __defNormalProp(obj, typeof key !== "symbol" ? key + "" : key, value);
-
 // src/base64.ts
 var chunk = 8192;
 function toBase64(bytes) {
@@ -23,58 +19,54 @@ function bytesOf(value) {
 }
 
 // src/tag.ts
-function bareKey(tag) {
-  return `<!${tagText(tag)}>`;
-}
 function taggedKey(name, tag) {
-  if (tag) return name + bareKey(tag);
+  if (tag) return `${name}<!${tagText(tag)}>`;
   return name.includes("<!") ? name + "<!_>" : name;
 }
 function splitKey(key) {
   const end = key.lastIndexOf(">");
   const start = key.lastIndexOf("<!", end - 2);
-  if (start < 0 || end < start) return [key, ""];
-  return [key.slice(0, start), parseTag(key.slice(start + 2, end))];
+  return start < 0 || end < start ? [key, ""] : [key.slice(0, start), parseTag(key.slice(start + 2, end))];
 }
 function tagText(tag) {
-  return typeof tag === "string" ? tag : `[${tag.map(tagText).join()}]`;
+  return Array.isArray(tag) ? `[${tag.map(tagText)}]` : tag;
 }
 function parseTag(text) {
-  if (text[0] !== "[") return text;
-  const root = [];
   const outer = [];
-  let list = root;
-  let word = "";
-  let nested = false;
-  for (const char of text.slice(1)) {
+  let list = [];
+  let last = "";
+  const close = () => {
+    list.push(last);
+    last = list;
+    list = outer.pop() ?? [];
+  };
+  for (const char of text) {
     if (char === "[") {
-      const inner = [];
-      list.push(inner);
       outer.push(list);
-      list = inner;
-      nested = false;
-    } else if (char === "," || char === "]") {
-      if (!nested) list.push(word);
-      word = "";
-      nested = char === "]";
-      if (nested) list = outer.pop() ?? [];
-    } else {
-      word += char;
+      list = [];
+      last = "";
+    } else if (char === ",") {
+      list.push(last);
+      last = "";
+    } else if (char === "]") {
+      close();
+    } else if (typeof last === "string") {
+      last += char;
     }
   }
-  if (word) list.push(word);
-  return root;
+  while (outer.length) close();
+  return last;
 }
 
 // src/encode.ts
 function encodeValue(root) {
-  const places = /* @__PURE__ */ new Map();
-  return untagged(root, { key: "" });
-  function untagged(value, place) {
-    const [tag, plain] = tagged(value, place);
-    return tag ? { [bareKey(tag)]: plain } : plain;
+  const paths = /* @__PURE__ */ new Map();
+  return bare(root, []);
+  function bare(value, path) {
+    const [tag, plain] = tagged(value, path);
+    return tag ? { [taggedKey("", tag)]: plain } : plain;
   }
-  function tagged(value, place) {
+  function tagged(value, path) {
     if (value === void 0) return ["U", null];
     if (typeof value !== "object" || value === null) return ["", value];
     const bytes = bytesOf(value);
@@ -83,56 +75,34 @@ function encodeValue(root) {
     if (kind === "Date") return ["D", value.getTime()];
     if (kind === "RegExp") return ["R", String(value)];
     if (kind === "Error") return ["E", [value.name, value.message, value.stack]];
-    if (kind === "Blob" || kind === "File") {
-      throw new TypeError(`ape: a ${kind} cannot be sent, send its arrayBuffer()`);
-    }
-    const seen = places.get(value);
-    if (seen) return ["P", pathOf(seen)];
-    places.set(value, place);
-    if (kind === "Map") return ["M", mapMembers(value, place)];
-    if (kind === "Set") return ["S", [...value].map((item, i) => untagged(item, { up: place, key: i }))];
-    if (Array.isArray(value)) return items(value, place);
-    if (typeof value.toJSON === "function") {
-      return tagged(value.toJSON(), place);
-    }
-    return ["", members(value, place)];
+    if (kind === "Blob" || kind === "File") throw new TypeError(`ape: cannot send a ${kind}, send its arrayBuffer()`);
+    const seen = paths.get(value);
+    if (seen) return ["P", seen];
+    paths.set(value, path);
+    if (kind === "Map") return ["M", members(value, path)];
+    if (kind === "Set") return ["S", [...value].map((item, i) => bare(item, [...path, i]))];
+    if (Array.isArray(value)) return items(value, path);
+    if (typeof value.toJSON === "function") return tagged(value.toJSON(), path);
+    return ["", members(Object.entries(value).filter(([, member]) => member !== void 0), path)];
   }
-  function items(list, place) {
-    const tags = [];
-    const plain = [];
-    for (let i = 0; i < list.length; i++) {
-      [tags[i], plain[i]] = tagged(list[i], { up: place, key: i });
-    }
-    return [tags.some(Boolean) ? tags : "", plain];
+  function items(list, path) {
+    const pairs = Array.from(list, (item, i) => tagged(item, [...path, i]));
+    const tags = pairs.map(([tag]) => tag);
+    return [tags.some(Boolean) ? tags : "", pairs.map(([, plain]) => plain)];
   }
-  function members(value, place) {
+  function members(entries, path) {
     const out = {};
-    for (const key of Object.keys(value)) {
-      if (value[key] !== void 0) add(out, key, value[key], place);
+    for (const [key, value] of entries) {
+      const name = String(key);
+      const [tag, plain] = tagged(value, [...path, name]);
+      define(out, taggedKey(name, tag), plain);
     }
     return out;
   }
-  function mapMembers(map, place) {
-    const out = {};
-    for (const [key, value] of map) add(out, String(key), value, place);
-    return out;
-  }
-  function add(out, name, value, place) {
-    const [tag, plain] = tagged(value, { up: place, key: name });
-    define(out, taggedKey(name, tag), plain);
-  }
 }
-function define(target, key, value) {
-  if (key === "__proto__") {
-    Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
-  } else {
-    target[key] = value;
-  }
-}
-function pathOf(place) {
-  const path = [];
-  for (let at = place; at.up; at = at.up) path.push(at.key);
-  return path.reverse();
+function define(object, key, value) {
+  if (key !== "__proto__") object[key] = value;
+  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
 // src/decode.ts
@@ -145,9 +115,9 @@ function decodeValue(rawRoot) {
   for (const [set, list] of elements) list.forEach((item) => set.add(item));
   return root;
   function bare(raw, place) {
-    const keys = typeof raw === "object" && raw !== null && !Array.isArray(raw) ? Object.keys(raw) : [];
-    const [name, tag] = keys.length === 1 ? splitKey(keys[0]) : ["", ""];
-    if (tag && !name) tagged(tag, raw[keys[0]], place);
+    const entries = isPlain(raw) ? Object.entries(raw) : [];
+    const [name, tag] = entries.length === 1 ? splitKey(entries[0][0]) : ["", ""];
+    if (tag && !name) tagged(tag, entries[0][1], place);
     else tagged("", raw, place);
   }
   function tagged(tag, raw, place) {
@@ -163,7 +133,6 @@ function decodeValue(rawRoot) {
       case "I":
         return place(fromBase64(raw));
       case "P":
-        if (!Array.isArray(raw)) throw new TypeError("ape: a pointer must be a path");
         place(void 0);
         pointers.push({ path: raw, place });
         return;
@@ -173,8 +142,7 @@ function decodeValue(rawRoot) {
         return place(toSet(raw));
     }
     if (Array.isArray(raw)) place(toArray(raw, Array.isArray(tag) ? tag : []));
-    else if (typeof raw === "object" && raw !== null) place(toObject(raw));
-    else place(raw);
+    else place(isPlain(raw) ? toObject(raw) : raw);
   }
   function toObject(raw) {
     const object = {};
@@ -187,9 +155,9 @@ function decodeValue(rawRoot) {
     return map;
   }
   function eachMember(raw, put) {
-    for (const key of Object.keys(raw)) {
+    for (const [key, item] of Object.entries(raw)) {
       const [name, tag] = splitKey(key);
-      tagged(tag, raw[key], (value) => put(name, value));
+      tagged(tag, item, (value) => put(name, value));
     }
   }
   function toArray(raw, tags) {
@@ -210,7 +178,7 @@ function decodeValue(rawRoot) {
       const members = elements.get(holder) ?? holder;
       const open = Array.isArray(members) ? key !== "length" : isPlain(members);
       if (open && Object.prototype.hasOwnProperty.call(members, key)) return members[key];
-      throw new TypeError("ape: a pointer leads nowhere");
+      throw new TypeError("ape: a <!P> leads nowhere");
     }, root);
   }
 }
@@ -218,16 +186,11 @@ function isPlain(value) {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 function toRegExp(text) {
-  const end = text.lastIndexOf("/");
-  return text[0] === "/" && end > 0 ? new RegExp(text.slice(1, end), text.slice(end + 1)) : new RegExp(text);
+  const [, source = text, flags] = /^\/([^]*)\/(\w*)$/.exec(text) ?? [];
+  return new RegExp(source, flags);
 }
-function toError(raw) {
-  if (!Array.isArray(raw)) throw new TypeError("ape: an error must be a list of name, message and stack");
-  const [name, message, stack] = raw;
-  const error = new Error(message);
-  if (name !== "Error") error.name = name;
-  error.stack = stack;
-  return error;
+function toError([name, message, stack]) {
+  return Object.assign(new Error(message), { name, stack });
 }
 
 // src/codec.ts
@@ -236,64 +199,38 @@ function encode(value) {
 }
 function decode(text) {
   const raw = JSON.parse(text);
-  return text.includes("<!") ? decodeValue(raw) : raw;
+  return /<!|\\u00/.test(text) ? decodeValue(raw) : raw;
 }
 
 // src/line.ts
-var fields = {
-  ...{ h: "", w: "", p: "", q: "" },
-  ...{ a: "i", r: "i", e: "i", x: "i", n: "i", z: "i", g: "ii" },
-  ...{ c: "in", s: "in", u: "in", m: "n", b: "n" }
-};
 function isCounted(head) {
   return !/^([A-Z]|[hwapq]( |;|$))/.test(head);
 }
-function parse(head, octets) {
+function parse(head) {
   let rest = head;
   const word = () => {
-    const end = rest.indexOf(" ");
-    const taken = end < 0 ? rest : rest.slice(0, end);
-    rest = end < 0 ? void 0 : rest.slice(end + 1);
-    return taken;
+    const [taken] = rest.split(" ", 1);
+    rest = rest[taken.length] && rest.slice(taken.length + 1);
+    return taken.split(";")[0];
   };
-  let [op, ...params] = word().split(";");
-  const line = { op, id: NaN, name: "", params };
+  const op = word();
+  const id = /^[hwpqmb]$/.test(op) ? NaN : Number(rest && word());
   try {
-    for (const field of fields[op] ?? "i") {
-      let value;
-      [value, ...line.params] = word().split(";");
-      if (field === "n") line.name = decodeURIComponent(value);
-      else line.id = toNumber(value);
-    }
-    if (rest !== void 0) line.payload = octets ?? (rest[0] === "=" ? fromBase64(rest.slice(1)) : rest);
+    const name = /^[csumb]$/.test(op) ? decodeURIComponent(rest && word() || "") : "";
+    return { op, id, name, payload: rest };
   } catch {
     return void 0;
   }
-  return line;
-}
-function octetsAfter(head) {
-  const words = head.split(" ");
-  const hasPayload = words.length > (fields[words[0]] ?? "i").length + 1;
-  const size = /^=(\d+)$/.exec(words[words.length - 1]);
-  return hasPayload && size ? Number(size[1]) : void 0;
 }
 function writeName(name) {
-  return name.replace(/^\//, "").replace(/[\0-\x20\x7f;%]/g, (char) => "%" + char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0"));
-}
-function toNumber(text) {
-  if (!/^(0|[1-9]\d{0,15})$/.test(text)) throw new RangeError("ape: not a number: " + text);
-  return Number(text);
+  const escape = (char) => "%" + char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0");
+  return name.replace(/[\0-\x20\x7f;%]/g, escape);
 }
 
 // src/error.ts
 var ApeError = class extends Error {
   constructor(failure, path = "", cause) {
     super(failure.message || failure.code);
-    __publicField(this, "code");
-    /** Path or channel that failed; empty when the failure belongs to none. */
-    __publicField(this, "path");
-    /** What the server added for programs. */
-    __publicField(this, "data");
     this.name = "ApeError";
     this.code = failure.code;
     this.path = path;
@@ -304,94 +241,89 @@ var ApeError = class extends Error {
 
 // src/log.ts
 var bound = 1 << 20;
-var Log = class {
-  constructor() {
-    __publicField(this, "entries", []);
-    __publicField(this, "bytes", 0);
-    __publicField(this, "withdrawn", 0);
+function createLog() {
+  let entries = [];
+  let bytes = 0;
+  let withdrawn = 0;
+  let written = 0;
+  const log = {
     /** Number of the last line that the server has taken. */
-    __publicField(this, "taken", 0);
-    /** Number of the last line that was written. */
-    __publicField(this, "written", 0);
-  }
-  /** Adds a line. Throws `overflow` when too much waits, unless the protocol itself needs the line. */
-  add(head, payload, needed = false) {
-    const size = new TextEncoder().encode(head).length + sizeOf(payload) + 2;
-    if (!needed && this.bytes + size > bound) {
-      throw new ApeError({ code: "overflow", message: "more than 1 MiB waits for the server" });
+    taken: 0,
+    /** Adds a line. Throws `overflow` when too much waits, unless the protocol itself needs the line. */
+    add(head, payload, needed = false) {
+      const entry = { head, payload, size: sizeOf(head) + sizeOf(payload), waiting: true };
+      if (!needed && bytes + entry.size > bound) {
+        throw new ApeError({ code: "overflow", message: "more than 1 MiB waits for the server" });
+      }
+      keep(entry);
+      return entry;
+    },
+    /** Takes a line back. False when it has been written. */
+    withdraw(entry) {
+      if (!entry.waiting) return false;
+      empty(entry);
+      entry.waiting = false;
+      if (++withdrawn * 2 > entries.length) sweep();
+      return true;
+    },
+    /** The lines behind number `from`, at most `limit` bytes of them but at least one. They count as written. */
+    after(from, limit) {
+      sweep();
+      const start = from - log.taken;
+      let end = start;
+      for (let size = 0; end < entries.length; end++) {
+        size += entries[end].size;
+        if (end > start && size > limit) break;
+        entries[end].waiting = false;
+      }
+      written = Math.max(written, log.taken + end);
+      return entries.slice(start, end);
+    },
+    /** The server has taken all up to `number`. False when it cannot have. */
+    take(number) {
+      if (!(number <= written)) return false;
+      entries.splice(0, number - log.taken).forEach(empty);
+      log.taken = Math.max(log.taken, number);
+      return true;
+    },
+    /** Puts a line that says nothing in the place of one that cannot get through. The number stays. */
+    blank(entry) {
+      empty(entry);
+      entry.head = "x 0";
+    },
+    /** Begins again at number 1: `first` adds lines, those that were never written follow. */
+    restart(first) {
+      const waiting = entries.filter((entry) => entry.waiting);
+      entries = [];
+      bytes = written = withdrawn = log.taken = 0;
+      first();
+      waiting.forEach(keep);
     }
-    const entry = { head, payload, size, waiting: true };
-    this.entries.push(entry);
-    this.bytes += size;
-    return entry;
+  };
+  return log;
+  function keep(entry) {
+    entries.push(entry);
+    bytes += entry.size;
   }
-  /** Takes a line back. False when it has been written. */
-  withdraw(entry) {
-    if (!entry.waiting) return false;
-    entry.waiting = false;
-    entry.payload = void 0;
-    this.bytes -= entry.size;
+  function empty(entry) {
+    bytes -= entry.size;
     entry.size = 0;
-    this.withdrawn++;
-    if (this.withdrawn * 2 > this.entries.length) this.sweep();
-    return true;
+    entry.payload = void 0;
   }
-  /** The lines behind number `from`, at most `limit` bytes of them but at least one. They count as written. */
-  after(from, limit) {
-    this.sweep();
-    const start = from - this.taken;
-    let end = start;
-    for (let size = 0; end < this.entries.length; end++) {
-      size += this.entries[end].size;
-      if (end > start && size > limit) break;
-      this.entries[end].waiting = false;
-    }
-    this.written = Math.max(this.written, this.taken + end);
-    return this.entries.slice(start, end);
+  function sweep() {
+    if (!withdrawn) return;
+    withdrawn = 0;
+    entries = entries.filter((entry, i) => i < written - log.taken || entry.waiting);
   }
-  /** The server has taken all up to `number`. False when it cannot have. */
-  take(number) {
-    if (!(number <= this.written)) return false;
-    for (const entry of this.entries.splice(0, Math.max(0, number - this.taken))) this.bytes -= entry.size;
-    this.taken = Math.max(this.taken, number);
-    return true;
-  }
-  /** Puts a line that says nothing in the place of one that cannot get through. The number stays. */
-  blank(entry) {
-    this.bytes -= entry.size;
-    Object.assign(entry, { head: "x 0", payload: void 0, size: 0 });
-  }
-  /** Begins again at number 1 and returns the lines that were never written, which are no longer in the log. */
-  restart() {
-    this.sweep();
-    const waiting = this.entries.filter((entry) => entry.waiting);
-    this.entries = [];
-    this.bytes = this.taken = this.written = 0;
-    return waiting;
-  }
-  /** Puts back what restart returned. */
-  restore(waiting) {
-    for (const entry of waiting) {
-      this.entries.push(entry);
-      this.bytes += entry.size;
-    }
-  }
-  sweep() {
-    if (!this.withdrawn) return;
-    this.withdrawn = 0;
-    const first = this.written - this.taken;
-    this.entries = this.entries.filter((entry, i) => i < first || entry.waiting);
-  }
-};
-function sizeOf(payload = "") {
-  return typeof payload === "string" ? new TextEncoder().encode(payload).length : Math.ceil(payload.length / 3) * 4;
+}
+function sizeOf(text = "") {
+  return typeof text === "string" ? new TextEncoder().encode(text).length + 1 : text.length * 4 / 3;
 }
 export {
-  Log,
+  createLog,
   decode,
   encode,
   isCounted,
-  octetsAfter,
   parse,
   writeName
 };

@@ -5,21 +5,21 @@ const first = 500;
 /** A connection that stood this long was good: the count of failures begins again. */
 const stable = 10_000;
 
-export class Backoff {
-  private failures = 0;
-  private since = 0;
-
-  /** A connection stands. */
-  connected(): void {
-    this.since = Date.now();
-  }
-
-  /** Milliseconds to wait after a connection was lost or refused, at least `least`. */
-  next(least = 0): number {
-    if (this.since && Date.now() - this.since >= stable) this.failures = 0;
-    this.since = 0;
-    return Math.max(least, delay(this.failures++));
-  }
+export function createBackoff() {
+  let failures = 0;
+  let since = Infinity;
+  return {
+    /** A connection stands. */
+    connected(): void {
+      since = Math.min(since, Date.now());
+    },
+    /** Milliseconds to wait after a connection was lost or refused, at least `least`. */
+    next(least: number): number {
+      if (Date.now() - since >= stable) failures = 0;
+      since = Infinity;
+      return Math.max(least, delay(failures++));
+    },
+  };
 }
 
 /** A random time for the attempt after `failures` failures. */

@@ -1,17 +1,17 @@
 // The client: keeps one connection, and changes, repairs and ends it.
 
-import { Backoff } from "./backoff";
+import { createBackoff } from "./backoff";
+import { bytesOf } from "./base64";
 import type { CallOptions } from "./calls";
 import type { Subscriber, Unsubscribe } from "./channels";
 import { encode } from "./codec";
-import { bytesOf } from "./base64";
 import type { Connection, Parting, Settings, Transport } from "./connection";
 import { ApeError } from "./error";
 import { writeName } from "./line";
 import { type Off, Listeners } from "./listeners";
 import { watchPage } from "./page";
 import { isReachable } from "./ping";
-import { Session } from "./session";
+import { createSession } from "./session";
 import { type State, type StateInfo, States } from "./states";
 import { StreamingConnection } from "./streaming";
 import { SocketConnection } from "./websocket";
@@ -24,282 +24,272 @@ export interface Message {
   data: unknown;
 }
 
-export class Client {
-  private readonly session = new Session(() => this.wake());
-  private readonly states = new States();
-  private readonly catchAll = new Listeners<[message: Message]>();
-  private readonly named = new Map<string, Listeners<[data: unknown]>>();
-  private readonly backoff = new Backoff();
+type Listener = (data: any) => void;
 
+/** What `api.$` is. */
+export interface Client {
+  readonly id: string;
+  readonly state: State;
+  readonly transport: Transport | null;
+  connect(): void;
+  close(): void;
+  call(path: string, data?: unknown, options?: CallOptions): Promise<unknown>;
+  subscribe(channel: string, listener: Subscriber): Unsubscribe;
+  send(event: string, data?: unknown): void;
+  on(event: string | Listener, listener?: Listener): Off;
+  onConnectionChange(listener: (state: State, info: StateInfo) => void): Off;
+}
+
+/** A client that connects when it is used. The settings are asked for then. */
+export function createClient(configure: () => Settings, usualTimeout = 10_000): Client {
+  const session = createSession(wake, (type, data) => {
+    named.get(type)?.tell(data);
+    catchAll.tell({ type, data });
+  });
+  const states = new States();
+  const catchAll = new Listeners<[message: Message]>();
+  const named = new Map<string, Listeners<[data: unknown]>>();
+  const backoff = createBackoff();
+
+  let settings: Settings;
   /** Whose lines count. */
-  private connection: Connection | undefined;
+  let connection: Connection | undefined;
   /** One that is being opened while the other still works. */
-  private successor: Connection | undefined;
-  private retryTimer: ReturnType<typeof setTimeout> | undefined;
-  private moveTimer: ReturnType<typeof setTimeout> | undefined;
+  let successor: Connection | undefined;
+  let retryTimer: ReturnType<typeof setTimeout> | undefined;
+  let moveTimer: ReturnType<typeof setTimeout> | undefined;
   /** WebSocket is not tried before this time. */
-  private socketFrom = 0;
-  private waking = false;
-  private started = false;
-  private ended: Parting["code"] | undefined;
-  private leavePage: Off = () => {};
+  let socketFrom = 0;
+  let waking = false;
+  let started = false;
+  /** Why there will be no further connection, unless the application connects again. */
+  let ended = "";
+  let leavePage: Off;
 
-  constructor(
-    /** Asked for once, at the first connection. */
-    private readonly configure: () => Settings,
-    private readonly timeout = 10_000,
-  ) {
-    this.session.events.add((type, data) => {
-      this.named.get(type)?.tell(data);
-      this.catchAll.tell({ type, data });
-    });
+  return {
+    get id() {
+      return session.id;
+    },
+    get state() {
+      return states.current;
+    },
+    get transport() {
+      return states.current === "connected" ? connection!.transport : null;
+    },
+    connect,
+    close: () => finish("closed", () => connection?.bye()),
+
+    // Not async: the answer is to settle in the turn in which it came, see hand in session.ts.
+    call(path, payload, options) {
+      try {
+        begin();
+        return session.calls.call(checked(path), payloadOf(payload), { timeout: usualTimeout, ...options });
+      } catch (error) {
+        const { code = "invalid", message, data } = error as ApeError;
+        return Promise.reject(new ApeError({ code, message, data }, path, error));
+      }
+    },
+
+    subscribe(channel, listener) {
+      if (!ended) connect();
+      return session.channels.subscribe(checked(channel), listener);
+    },
+
+    send(event, data) {
+      begin();
+      session.say("m " + writeName(checked(event)), payloadOf(data));
+    },
+
+    on(event, listener) {
+      if (!ended) connect();
+      if (typeof event === "function") return catchAll.add(event);
+      const name = checked(event);
+      const listeners = named.get(name) ?? new Listeners();
+      named.set(name, listeners);
+      return listeners.add(listener!);
+    },
+
+    onConnectionChange(listener) {
+      if (!ended) connect();
+      return states.listen(listener);
+    },
+  };
+
+  function connect(): void {
+    if (started) return;
+    settings ??= configure();
+    started = true;
+    ended = "";
+    leavePage = watchPage({ awake, offline, freeze, thaw: attempt, leave: () => finish("left", () => connection?.bye()) });
+    attempt();
   }
 
-  private settings!: Settings;
-
-  get id(): string {
-    return this.session.id;
-  }
-
-  get state(): State {
-    return this.states.current;
-  }
-
-  /** What carries lines now; null without a connection. */
-  get transport(): Transport | null {
-    return this.state === "connected" ? this.connection!.transport : null;
-  }
-
-  /** Connects; does nothing when that is done or under way. */
-  connect(): void {
-    if (this.started) return;
-    this.settings ??= this.configure();
-    this.started = true;
-    this.ended = undefined;
-    this.leavePage = watchPage(this);
-    this.attempt();
-  }
-
-  /** Ends the session. Open calls fail with `closed`; subscriptions are renewed by the next connect. */
-  close(): void {
-    this.finish("closed", () => this.connection?.bye());
-  }
-
-  async call(path: string, data?: unknown, options: CallOptions = {}): Promise<unknown> {
-    this.begin();
-    const name = checked(path);
-    try {
-      return this.session.calls.call(name, payloadOf(data), { timeout: this.timeout, ...options });
-    } catch (error) {
-      throw located(error, name);
-    }
-  }
-
-  subscribe(channel: string, listener: Subscriber): Unsubscribe {
-    this.connectOnce();
-    return this.session.channels.subscribe(checked(channel), listener);
-  }
-
-  /** Sends an event, which is not answered. */
-  send(event: string, data?: unknown): void {
-    this.begin();
-    this.session.say(`m ${writeName(checked(event))}`, payloadOf(data));
-  }
-
-  on(listener: (message: Message) => void): Off;
-  on(event: string, listener: (data: unknown) => void): Off;
-  on(first: string | ((message: Message) => void), listener?: (data: unknown) => void): Off {
-    this.connectOnce();
-    if (typeof first === "function") return this.catchAll.add(first);
-    const event = checked(first);
-    const listeners = this.named.get(event) ?? new Listeners();
-    this.named.set(event, listeners);
-    return listeners.add(listener!);
-  }
-
-  onConnectionChange(listener: (state: State, info: StateInfo) => void): Off {
-    this.connectOnce();
-    return this.states.listen(listener);
+  function begin(): void {
+    if (ended) throw closed(ended);
+    connect();
   }
 
   // What the page does.
 
   /** The page may have slept, or has a network again. */
-  awake(): void {
-    if (this.retryTimer !== undefined) this.attempt();
-    else this.connection?.probe();
+  function awake(): void {
+    if (retryTimer) attempt();
+    else connection?.probe();
   }
 
   /** The page has no network. What is connected may stay so. */
-  offline(): void {
-    if (this.retryTimer !== undefined) this.states.set("offline");
+  function offline(): void {
+    if (retryTimer) states.set("offline");
   }
 
   /** The page goes into the back/forward cache and takes its session with it. */
-  freeze(): void {
-    this.letGo();
-    this.states.set("disconnected");
-  }
-
-  thaw(): void {
-    if (this.started) this.attempt();
+  function freeze(): void {
+    letGo();
+    states.set("disconnected");
   }
 
   // What connections tell.
 
-  hello(connection: Connection): void {
-    if (connection === this.connection) return;
-    this.connection?.drop();
-    this.connection = connection;
-    if (this.successor === connection) this.successor = undefined;
+  function hello(from: Connection): void {
+    if (from === connection) return;
+    connection?.drop();
+    connection = from;
+    successor = undefined;
   }
 
-  welcomed(connection: Connection, info: StateInfo): void {
-    this.backoff.connected();
-    if (connection.transport === "streaming" && this.settings.WebSocket) {
-      this.moveTimer ??= setTimeout(() => this.move(), Math.max(0, this.socketFrom - Date.now()) || upgradeAfter);
-    } else {
-      this.stay();
-    }
-    this.states.set("connected", info);
+  function welcomed({ transport }: Connection, info: StateInfo): void {
+    backoff.connected();
+    if (transport === "websocket") stay();
+    else if (settings.WebSocket) upgradeLater();
+    states.set("connected", info);
   }
 
-  goAway(within: number): void {
-    this.stay();
-    this.moveTimer = setTimeout(() => this.move(), Math.random() * within);
+  function goAway(within: number): void {
+    stay();
+    const same = connection!.transport === "streaming" ? streaming : socket;
+    moveTimer = setTimeout(() => move(same()), Math.random() * within);
   }
 
-  lost(connection: Connection, parting: Parting): void {
-    if (connection === this.successor) return this.moveFailed();
-    if (parting.then === "final") return this.finish(parting.code);
-    if (parting.then === "new") this.session.forget(parting.code);
-    this.letGo();
-    const wait = this.backoff.next(parting.within);
-    if (connection.welcomed) return this.retry("disconnected", wait, parting);
-    void this.refused(connection, parting, wait);
+  function lost(from: Connection, parting: Parting): void {
+    if (from === successor) return moveFailed();
+    const { code, then, within } = parting;
+    if (then === "final") return finish(code);
+    if (then === "new") session.forget(code);
+    letGo();
+    if (code === "buffered") return open(streaming());
+    const wait = backoff.next(within);
+    if (from.welcomed || then === "new") retry("disconnected", wait, code);
+    else void refused(from, parting, wait);
   }
 
   // Connecting.
 
-  private begin(): void {
-    if (this.ended) throw closed(this.ended);
-    this.connect();
+  function attempt(): void {
+    letGo();
+    states.set("connecting");
+    open(settings.WebSocket && Date.now() >= socketFrom ? socket() : streaming());
   }
 
-  private connectOnce(): void {
-    if (!this.ended) this.connect();
+  function open(next: Connection): void {
+    connection = next;
+    next.open();
   }
 
-  private attempt(): void {
-    this.letGo();
-    this.states.set("connecting");
-    const useSocket = this.settings.WebSocket && Date.now() >= this.socketFrom;
-    this.open(useSocket ? this.socket() : this.streaming());
+  /** Beside another connection it is patient. */
+  function socket(): Connection {
+    return new SocketConnection(session, settings, watcher(), !!connection);
   }
 
-  private open(connection: Connection): void {
-    this.connection = connection;
-    connection.open();
+  function streaming(): Connection {
+    return new StreamingConnection(session, settings, watcher());
   }
 
-  private socket(): SocketConnection {
-    return new SocketConnection(this.session, this.settings, this);
-  }
-
-  private streaming(): StreamingConnection {
-    return new StreamingConnection(this.session, this.settings, this);
+  function watcher() {
+    return { hello, welcomed, lost, goAway };
   }
 
   /** No welcome came. Where the server can be reached, WebSocket is what failed: streaming follows. */
-  private async refused(connection: Connection, parting: Parting, wait: number): Promise<void> {
-    const reachable = parting.told || (await isReachable(this.settings));
-    if (!this.started || this.connection || this.retryTimer !== undefined) return; // something else happened meanwhile
-    if (!reachable) return this.retry("walled", wait, parting);
-    if (parting.told || connection.transport === "streaming") return this.retry("disconnected", wait, parting);
-    this.socketFrom = Date.now() + upgradeAfter;
-    this.open(this.streaming());
+  async function refused({ transport }: Connection, { code, told }: Parting, wait: number): Promise<void> {
+    const reachable = told || (await isReachable(settings));
+    if (!started || connection || retryTimer) return; // something else happened meanwhile
+    if (!reachable) return retry("walled", wait, code);
+    if (told || transport === "streaming") return retry("disconnected", wait, code);
+    socketFrom = Date.now() + upgradeAfter;
+    open(streaming());
   }
 
-  private retry(state: State, wait: number, { code }: Parting): void {
-    this.retryTimer = setTimeout(() => this.attempt(), wait);
-    this.states.set(globalThis.navigator?.onLine === false ? "offline" : state, { code });
+  function retry(state: State, wait: number, code: string): void {
+    retryTimer = setTimeout(attempt, wait);
+    states.set(globalThis.navigator?.onLine === false ? "offline" : state, { code });
   }
 
-  /** Opens a successor while the connection works: WebSocket if there is one. */
-  private move(): void {
-    this.stay();
-    if (this.settings.WebSocket) {
-      const socket = this.socket();
-      socket.patient = true;
-      this.successor = socket;
-      socket.open();
-    } else {
-      this.streaming().open();
-    }
+  /** Opens a successor while the connection works, which its hello replaces. */
+  function move(next: Connection): void {
+    stay();
+    successor = next;
+    next.open();
   }
 
-  private moveFailed(): void {
-    this.successor = undefined;
-    this.socketFrom = Date.now() + upgradeAfter;
-    if (this.connection?.transport === "streaming") this.moveTimer = setTimeout(() => this.move(), upgradeAfter);
+  function upgradeLater(): void {
+    moveTimer ??= setTimeout(() => move(socket()), upgradeAfter);
   }
 
-  private stay(): void {
-    clearTimeout(this.moveTimer);
-    this.moveTimer = undefined;
+  function moveFailed(): void {
+    successor = undefined;
+    socketFrom = Date.now() + upgradeAfter;
+    if (connection?.transport === "streaming") upgradeLater();
+  }
+
+  function stay(): void {
+    clearTimeout(moveTimer);
+    moveTimer = undefined;
   }
 
   /** Drops every connection and plan; the server keeps the session. */
-  private letGo(): void {
-    this.stay();
-    clearTimeout(this.retryTimer);
-    this.retryTimer = undefined;
-    this.successor?.drop();
-    this.connection?.drop();
-    this.successor = this.connection = undefined;
+  function letGo(): void {
+    stay();
+    clearTimeout(retryTimer);
+    successor?.drop();
+    connection?.drop();
+    retryTimer = successor = connection = undefined;
   }
 
   /** Ends the session and does not connect again by itself. */
-  private finish(code: string, say = () => {}): void {
-    if (!this.started) return;
-    this.started = false;
-    this.ended = code;
-    this.states.set("closing", { code, final: true });
-    this.leavePage();
-    say();
-    this.letGo();
-    this.session.end(closed(code));
-    this.states.set("disconnected", { code, final: true });
+  function finish(code: string, say?: () => void): void {
+    if (!started) return;
+    started = false;
+    ended = code;
+    states.set("closing", { code, final: true });
+    leavePage();
+    say?.();
+    letGo();
+    session.end(closed(code));
+    states.set("disconnected", { code, final: true });
   }
 
   /** Lines of one turn of the event loop travel together. */
-  private wake(): void {
-    if (this.waking) return;
-    this.waking = true;
+  function wake(): void {
+    if (waking) return;
+    waking = true;
     queueMicrotask(() => {
-      this.waking = false;
-      this.connection?.flush();
+      waking = false;
+      connection?.flush();
     });
   }
 }
 
 /** A name without the leading slash that api-ape's paths may have. */
 function checked(name: string): string {
-  const bare = String(name).replace(/^\//, "");
+  const bare = name.replace(/^\//, "");
   if (!bare) throw new ApeError({ code: "malformed", message: "a path, event or channel needs a name" });
   return bare;
 }
 
+/** Bytes are copied: they may wait, and the page may use its buffer again. */
 function payloadOf(data: unknown): string | Uint8Array | undefined {
   return data === undefined ? undefined : (bytesOf(data)?.slice() ?? encode(data));
 }
 
 function closed(code: string): ApeError {
-  return new ApeError({ code: "closed", message: `the connection has ended: ${code}`, data: { code } });
-}
-
-/** What kept a call from being written, as the error of that call. */
-function located(error: unknown, path: string): ApeError {
-  if (error instanceof ApeError) return new ApeError(error, path);
-  return new ApeError({ code: "invalid", message: (error as Error).message }, path, error);
+  return new ApeError({ code: "closed", message: "the connection has ended: " + code, data: { code } });
 }

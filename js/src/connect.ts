@@ -1,7 +1,7 @@
 // Making clients.
 
 import { absolute } from "./base";
-import { Client } from "./client";
+import { type Client, createClient } from "./client";
 import { createApi } from "./proxy";
 
 export interface ConnectOptions {
@@ -16,11 +16,18 @@ export function lazy(url: string, options: ConnectOptions = {}): Client {
   const { auth, timeout, WebSocket = globalThis.WebSocket, fetch = globalThis.fetch } = options;
   const configure = () => ({
     base: absolute(url),
-    auth: typeof auth === "function" ? (auth as () => unknown) : () => auth,
+    async auth() {
+      try {
+        return typeof auth === "function" ? await auth() : auth;
+      } catch (error) {
+        console.error("ape: auth failed, and will be tried again:", error);
+        throw error;
+      }
+    },
     fetch: (input: RequestInfo | URL, init?: RequestInit) => fetch(input, init), // fetch wants no `this`
     WebSocket,
   });
-  return new Client(configure, timeout);
+  return createClient(configure, timeout);
 }
 
 /** Connects to another server than the page's own, or with options. */

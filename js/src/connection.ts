@@ -30,7 +30,7 @@ export interface Settings {
   /** URL of the server's mount and `/ape`, without a slash at its end. */
   base: string;
   /** What the hello carries for the application's connect hook. */
-  auth: () => unknown;
+  auth: () => Promise<unknown>;
   fetch: typeof fetch;
   /** Streaming responses are buffered on their way. */
   poll?: boolean;
@@ -101,10 +101,11 @@ export abstract class Connection {
     }
   }
 
-  /** Bytes came. */
-  protected heard(): void {
+  /** Bytes came, perhaps with lines that are whole. */
+  protected heard(heads: string[] = []): void {
     this.heardAt = Date.now();
     this.probing = 0;
+    for (const head of heads) this.receive(head);
   }
 
   /** Begins to watch for silence, from now. */
@@ -131,15 +132,15 @@ export abstract class Connection {
     this.watcher.lost(this, { code, then, within, told });
   }
 
-  /** Takes one line that is whole. Not to be called once the connection is dropped. */
+  /** Takes one line that is whole. */
   protected receive(head: string, octets?: Uint8Array): void {
-    if (!head) return;
+    if (!head || this.dropped) return;
     if (isCounted(head)) {
       const fits = this.welcomed && this.session.take(++this.number, head, octets);
       if (!fits) this.lose({ code: "mismatch", then: "new" });
       return;
     }
-    const { op, id, payload } = parse(head);
+    const { op, id, payload } = parse(head)!; // it has no name
     if (op === "w" && !this.welcomed) this.welcome(object(payload));
     else if (op === "a") this.acknowledged(id);
     else if (op === "p") this.control(this.session.acknowledge(true));

@@ -2,4 +2,4 @@
 
 export { decode, encode } from "./codec";
 export { isCounted, parse, writeName } from "./line";
-export { Log } from "./log";
+export { createLog } from "./log";

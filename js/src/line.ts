@@ -17,8 +17,8 @@ export function isCounted(head: string): boolean {
   return !/^([A-Z]|[hwapq]( |;|$))/.test(head);
 }
 
-/** Reads a line. An unknown op gives its first field, if that is a number, as id. Throws when a name is malformed. */
-export function parse(head: string): Line {
+/** Reads a line. An unknown op gives its first field, if that is a number, as id. Undefined when a name is malformed. */
+export function parse(head: string): Line | undefined {
   let rest: string | undefined = head;
   const word = (): string => {
     const [taken] = rest!.split(" ", 1);
@@ -27,8 +27,12 @@ export function parse(head: string): Line {
   };
   const op = word();
   const id = /^[hwpqmb]$/.test(op) ? NaN : Number(rest && word());
-  const name = /^[csumb]$/.test(op) ? decodeURIComponent((rest && word()) || "") : "";
-  return { op, id, name, payload: rest };
+  try {
+    const name = /^[csumb]$/.test(op) ? decodeURIComponent((rest && word()) || "") : "";
+    return { op, id, name, payload: rest };
+  } catch {
+    return undefined;
+  }
 }
 
 /** A path, event or channel as it stands in a line. */

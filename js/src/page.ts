@@ -6,14 +6,14 @@ export interface Guest {
   offline(): void;
   freeze(): void;
   thaw(): void;
-  close(): void;
+  leave(): void;
 }
 
 /** Watches until the returned function is called. Outside a browser there is nothing to watch. */
 export function watchPage(guest: Guest): () => void {
   if (typeof addEventListener !== "function") return () => {};
   const handlers: Record<string, (event: PageTransitionEvent) => void> = {
-    pagehide: ({ persisted }) => (persisted ? guest.freeze() : guest.close()),
+    pagehide: ({ persisted }) => (persisted ? guest.freeze() : guest.leave()),
     pageshow: ({ persisted }) => persisted && guest.thaw(),
     online: () => guest.awake(),
     offline: () => guest.offline(),

@@ -8,9 +8,9 @@ const never = new Set(["then", "toJSON", "inspect"]);
 export function createApi(client: Client): any {
   const root = {
     $: client,
-    on: client.on.bind(client),
-    setOnReceiver: client.on.bind(client),
-    onConnectionChange: client.onConnectionChange.bind(client),
+    on: client.on,
+    setOnReceiver: client.on,
+    onConnectionChange: client.onConnectionChange,
     get transport() {
       return client.transport;
     },

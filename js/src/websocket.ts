@@ -1,7 +1,8 @@
 // A connection over WebSocket.
 
-import { Connection, type Parting } from "./connection";
+import { Connection, type Parting, type Settings, type Watcher } from "./connection";
 import { parse, writeLine } from "./line";
+import type { Session } from "./session";
 
 /** Bytes that are joined into one message: what is cut is repeated whole. */
 const messageSize = 16 << 10;
@@ -13,8 +14,15 @@ export class SocketConnection extends Connection {
   /** Number of the last line written here; -1 before the welcome. */
   private cursor = -1;
 
-  /** A patient one says hello only when the server has sent a byte: until then the older connection goes on. */
-  patient = false;
+  constructor(
+    session: Session,
+    settings: Settings,
+    watcher: Watcher,
+    /** Says hello only when the server has sent a byte: until then the older connection goes on. */
+    private readonly patient: boolean,
+  ) {
+    super(session, settings, watcher);
+  }
 
   open(): void {
     const { WebSocket: Socket, base } = this.settings;
@@ -80,29 +88,24 @@ export class SocketConnection extends Connection {
   }
 
   private message(data: string | ArrayBuffer): void {
-    this.heard();
     this.greet();
-    const whole = typeof data === "string" ? this.text(data) : this.binary(new Uint8Array(data));
-    if (!whole) this.lose({ code: "torn" }, 4005);
-  }
-
-  private text(data: string): boolean {
-    const heads = data.split("\n");
+    const heads = typeof data === "string" ? data.split("\n") : [];
     const rest = heads.pop();
-    for (const head of heads) if (!this.dropped) this.receive(head);
-    return !rest;
+    this.heard(heads);
+    const whole = typeof data === "string" ? !rest : this.binary(new Uint8Array(data));
+    if (!whole) this.lose({ code: "torn" }, 4005);
   }
 
   private binary(data: Uint8Array): boolean {
     const decoder = new TextDecoder();
-    for (let at = 0; at < data.length && !this.dropped; ) {
+    for (let at = 0; at < data.length; ) {
       const end = data.indexOf(10, at);
       if (end < 0) return false;
       const head = decoder.decode(data.subarray(at, end));
-      const [, size] = /^=(\d+)$/.exec(parse(head).payload ?? "") ?? [];
+      const [, size] = /^=(\d+)$/.exec(parse(head)?.payload ?? "") ?? [];
       at = end + 1 + Number(size ?? 0);
       if (at > data.length) return false;
-      this.receive(head, size && data.slice(end + 1, at));
+      this.receive(head, size ? data.slice(end + 1, at) : undefined);
     }
     return true;
   }
@@ -115,7 +118,7 @@ function partingOf(code: number): Partial<Parting> {
   return { code: String(code), then: final ? "final" : renew ? "new" : "resume", told: code >= 4000 };
 }
 
-function join(head: string, octets: Uint8Array): Uint8Array {
+function join(head: string, octets: Uint8Array): Uint8Array<ArrayBuffer> {
   const start = new TextEncoder().encode(head);
   const message = new Uint8Array(start.length + octets.length);
   message.set(start);

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+import vm from "node:vm";
+import * as module from "../dist/ape.mjs";
+import { Network } from "../fake/network.mjs";
+import { helloOf, settle, welcomeLine } from "../fake/world.mjs";
+
+/** Runs the classic script in a page of its own. */
+function page(src, href = "https://page.example/dir/") {
+  const network = new Network();
+  const names = "URL AbortController TextEncoder TextDecoder console queueMicrotask setTimeout clearTimeout Response Promise";
+  const globals = Object.fromEntries(names.split(" ").map((name) => [name, globalThis[name]]));
+  const { WebSocket, fetch } = network;
+  const context = vm.createContext({ ...globals, WebSocket, fetch, document: { currentScript: src && { src } }, location: { href } });
+  vm.runInContext(readFileSync(new URL("../dist/ape.js", import.meta.url), "utf8"), context);
+  return { api: context.api, network, globals: Object.keys(context) };
+}
+
+test("the classic script sets api, nothing else, and connects to the server that it came from", async () => {
+  const { api, network, globals } = page("https://other.example/api/ape.js?v=1");
+  assert.ok(globals.includes("api"));
+  assert.equal(globals.length, Object.keys(page().globals).length);
+  const call = api.hello("Ann");
+  await settle();
+  const { socket } = network;
+  assert.equal(socket.url, "wss://other.example/api/ape");
+  helloOf(socket);
+  socket.send(welcomeLine());
+  await settle();
+  assert.deepEqual(socket.take(), ['c 1 hello;t=10000 "Ann"']);
+  socket.send('r 1 "Hello, Ann!"');
+  assert.equal(await call, "Hello, Ann!");
+  api.$.close();
+});
+
+test("the base follows the script's own address where that is a server's", async () => {
+  const table = {
+    "https://a.example/api/ape.js": "wss://a.example/api/ape",
+    "http://a.example/x/y/ape.mjs#z": "ws://a.example/x/y/ape",
+    "https://a.example/node_modules/@goape/ape/dist/ape.js": "wss://page.example/api/ape",
+    "https://a.example/assets/index-1234.js": "wss://page.example/api/ape",
+    "": "wss://page.example/api/ape",
+  };
+  for (const [src, url] of Object.entries(table)) {
+    const { api, network } = page(src);
+    await settle();
+    assert.equal(network.socket.url, url, src);
+    api.$.close();
+  }
+});
+
+test("importing has no effect; the default api connects when it is used", async () => {
+  const { default: api } = module;
+  assert.equal(api.$.state, "disconnected");
+  assert.equal(api.transport, null);
+  await assert.rejects(api.a(), /absolute/); // there is no page here
+});
+
+test("require gives the same", () => {
+  const required = createRequire(import.meta.url)("../dist/ape.cjs");
+  assert.deepEqual(Object.keys(required).sort(), Object.keys(module).sort());
+  const error = new required.ApeError({ code: "lost", message: "text" }, "a/b");
+  assert.deepEqual([String(error), error.code, error.path], ["ApeError: text", "lost", "a/b"]);
+});
