@@ -119,7 +119,9 @@ func (s *session) begin(c *Call) {
 		c.unhold()
 	}
 	s.calls.running++
-	c.began = time.Now()
+	if s.server.opt.Observer != nil {
+		c.began = time.Now()
+	}
 	s.server.workers.run(c)
 }
 

@@ -131,8 +131,8 @@ func TestPrivateRoomsAreJoinedFromGoOnly(t *testing.T) {
 		for _, name := range []string{"private", "private/ann"} {
 			told = nil
 			r := u.subscribe(name)
+			synctest.Wait()
 			if w == classicSocket {
-				synctest.Wait()
 				want(t, told, fmt.Sprintf("ape: subscribe to %q: denied: no client may subscribe to %q by itself", name, name))
 			} else {
 				want(t, r, fmt.Sprintf("denied: no client may subscribe to %q by itself", name))

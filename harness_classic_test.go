@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/goape/ape"
 	"github.com/goape/ape/internal/classic"
+	"github.com/goape/ape/internal/memnet"
 )
 
 // classicUser is what a page with api-ape's own client looks like to a server.
@@ -82,6 +83,9 @@ func (u *classicUser) listen() {
 		close(u.gate)
 	}
 }
+
+// vanish lets nothing that it writes arrive any more, not even answers to pings.
+func (u *classicUser) vanish() { u.raw().(*memnet.Faulty).HalfOpen() }
 
 func (u *classicUser) openSocket(ctx context.Context, hc *http.Client) string {
 	ws, resp, err := websocket.Dial(ctx, "http://memnet/api/ape", &websocket.DialOptions{HTTPClient: hc, HTTPHeader: u.b.headers()})
@@ -301,6 +305,7 @@ func (u *classicUser) cut() {
 		c.Close()
 	}
 	u.cancel()
+	u.listen()
 	<-u.done
 	synctest.Wait()
 }

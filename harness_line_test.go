@@ -436,6 +436,7 @@ func (u *lineUser) cut() {
 		c.Close()
 	}
 	l.cancel()
+	u.listen()
 	<-l.done
 	synctest.Wait()
 }

@@ -246,8 +246,8 @@ func (s *site) dialer() (*http.Client, func() net.Conn) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		conn = c
-		return c, nil
+		conn = memnet.NewFaulty(c, memnet.Faults{})
+		return conn, nil
 	}
 	return &http.Client{Transport: &http.Transport{DialContext: dial, DisableCompression: true}}, func() net.Conn {
 		mu.Lock()

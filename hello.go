@@ -1,6 +1,7 @@
 package ape
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -139,22 +140,46 @@ func (s *Server) admit(x *session, r *http.Request, gone context.Context) *refus
 		})
 		timer.Stop()
 		stop()
+		ended := x.ctx.Err()
+		if errors.Is(err, ended) || errors.Is(err, context.Cause(x.ctx)) {
+			err = nil // the hook has noticed: that is no word against the client
+		}
 		if refuse := s.refusedBy("OnConnect", err); refuse != nil {
 			return refuse
 		}
-		if x.ctx.Err() != nil {
-			return &refusal{CloseUnavailable, cause.Reason, Errorf(Unavailable, "%s", cause.Reason)}
+		if ended != nil {
+			return x.interrupted()
 		}
 		x.embed(values)
 	}
 	if e := s.sessions.add(x); e != nil {
 		return refused(e)
 	}
+	draining := s.draining.Load() // since then Shutdown does not see x
 	x.mu.Lock()
-	x.open = true
+	x.open = !x.ended && !draining
+	open := x.open
 	x.mu.Unlock()
+	if !open {
+		s.sessions.remove(x)
+		if draining {
+			return refused(Errorf(Unavailable, "the server is shutting down"))
+		}
+		return x.interrupted()
+	}
 	s.counters.sessions.Add(1)
 	return nil
+}
+
+// interrupted is the refusal of a session that ended before it was let in.
+func (s *session) interrupted() *refusal {
+	why := &CloseError{Code: CloseUnavailable}
+	errors.As(context.Cause(s.ctx), &why)
+	code := Denied
+	if why.Code == CloseUnavailable || why.Code == CloseRestart {
+		code = Unavailable
+	}
+	return &refusal{why.Code, why.Reason, Errorf(code, "%s", why.Reason)}
 }
 
 // abandon takes back a session that was refused.
@@ -275,6 +300,9 @@ const maxHello = 6 << 10
 func parseHello(text []byte) (*hello, error) {
 	if len(text) > maxHello {
 		return nil, fmt.Errorf("the hello has %d bytes, at most %d are allowed", len(text), maxHello)
+	}
+	if text = bytes.TrimSpace(text); !bytes.HasPrefix(text, []byte("{")) {
+		return nil, errors.New("the hello is no object")
 	}
 	h := new(hello)
 	if err := json.Unmarshal(text, h); err != nil {

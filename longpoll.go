@@ -170,12 +170,12 @@ func (f *refusal) status() int {
 	switch f.code {
 	case CloseStale:
 		return http.StatusConflict
-	case CloseUnavailable:
+	case CloseUnavailable, CloseRestart:
 		if f.why != nil && f.why.Code == Busy {
 			return http.StatusTooManyRequests
 		}
 		return http.StatusServiceUnavailable
-	case CloseDenied:
+	case CloseDenied, CloseKicked:
 		return http.StatusForbidden
 	}
 	return http.StatusBadRequest

@@ -121,12 +121,14 @@ func (s *session) removeStream(c *conn) {
 func (s *session) queueStreams(f transport.Frame) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.streams {
-		if c.out.Append(f, false) == transport.ErrFull {
+	s.streams = slices.DeleteFunc(s.streams, func(c *conn) bool {
+		full := c.out.Append(f, false) == transport.ErrFull
+		if full {
 			s.server.counters.slow.Add(1)
 			c.close(CloseSlow, "", true)
 		}
-	}
+		return full
+	})
 	return nil
 }
 

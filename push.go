@@ -40,7 +40,7 @@ func newPush(kind pushKind, name string, data any) (*push, error) {
 	if kind == pushMessage {
 		name = trimSlash(name)
 	}
-	if err := checkName(name); err != nil {
+	if err := checkName(trimSlash(name)); err != nil {
 		return nil, fmt.Errorf("ape: send %q: %w", shown(name), err)
 	}
 	p := &push{kind: kind, name: name, data: data}
@@ -126,7 +126,7 @@ func classicPush(p *push, data any) (transport.Frame, error) {
 	} else {
 		b = classic.AppendMessage(b, p.name)
 	}
-	b, err := appendData(b, data)
+	b, err := appendData(b, data, 0)
 	if err != nil {
 		return transport.Frame{}, err
 	}

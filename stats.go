@@ -100,19 +100,20 @@ func (s *session) observeCall(c *Call, fail *Error) {
 	if fail != nil {
 		info.Code = fail.Code
 	}
-	o.Call(info)
+	s.server.guard("Observer.Call", func() { o.Call(info) })
 }
 
 func (s *Server) observeConnect(x *session, c *conn) {
 	if o := s.opt.Observer; o != nil && o.Connect != nil {
-		o.Connect(ConnectInfo{Client: &x.client, Transport: c.transport, Dialect: x.dialect.name(), Resumed: !c.fresh && x.dialect == lineWire})
+		info := ConnectInfo{Client: &x.client, Transport: c.transport, Dialect: x.dialect.name(), Resumed: !c.fresh && x.dialect == lineWire}
+		s.guard("Observer.Connect", func() { o.Connect(info) })
 	}
 }
 
 func (s *Server) observeGap(reason string) {
 	s.counters.gaps.Add(1)
 	if o := s.opt.Observer; o != nil && o.Gap != nil {
-		o.Gap(reason)
+		s.guard("Observer.Gap", func() { o.Gap(reason) })
 	}
 }
 
@@ -124,7 +125,7 @@ func (s *Server) disconnected(x *session, why *CloseError) {
 	}
 	s.spawn(func() {
 		if o != nil && o.Disconnect != nil {
-			o.Disconnect(DisconnectInfo{Client: &x.client, Code: why.Code})
+			s.guard("Observer.Disconnect", func() { o.Disconnect(DisconnectInfo{Client: &x.client, Code: why.Code}) })
 		}
 		if hook != nil {
 			s.guard("OnDisconnect", func() { hook(&x.client, why) })

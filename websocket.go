@@ -244,7 +244,11 @@ func (k *socketConn) explain(err error) *CloseError {
 	case errors.Is(err, line.ErrTooLong), errors.Is(err, transport.ErrTooBig):
 		return k.tooBig()
 	case errors.Is(err, transport.ErrIdle):
-		k.close(CloseIdle, "nothing was heard from the client", true)
+		why := &CloseError{CloseIdle, "nothing was heard from the client"}
+		k.close(why.Code, why.Reason, true)
+		if k.dialect == classicWire {
+			return why
+		}
 	case err == errPanic:
 		k.close(closeInternal, "", true)
 	}

@@ -46,11 +46,10 @@ func (classicDialect) answer(c *Call, result any, fail *Error) (transport.Frame,
 func appendClassic(b []byte, c *Call, result any, fail *Error) ([]byte, *Error) {
 	start := len(b)
 	if fail == nil {
-		full, err := appendData(classic.AppendReply(b, c.query), result)
+		full, err := appendData(classic.AppendReply(b, c.query), result, c.session.line)
 		switch {
 		case err != nil:
-			c.session.server.opt.Logger.Error("ape: a result cannot be encoded", "path", c.path, "err", err)
-			fail = Errorf(Internal, "the result cannot be encoded")
+			fail = c.misencoded(err)
 		case len(full)-start > c.session.line:
 			fail = Errorf(TooLarge, "the answer has %d bytes, a client takes %d", len(full)-start, c.session.line)
 		default:
@@ -74,7 +73,8 @@ func appendClassicError(b []byte, query string, e *Error) []byte {
 var classicCodec = codec.Options{HoistArrays: true}
 
 // appendData adds the member data to a message that lacks its end, and the end.
-func appendData(b []byte, data any) ([]byte, error) {
+// most is that of appendValue.
+func appendData(b []byte, data any, most int) ([]byte, error) {
 	switch v := data.(type) {
 	case rawJSON:
 		return append(append(append(b, `,"data":`...), v...), '}'), nil
@@ -83,7 +83,7 @@ func appendData(b []byte, data any) ([]byte, error) {
 			return append(b, '}'), nil
 		}
 	}
-	b, err := appendClassicMember(append(b, ','), data)
+	b, err := appendClassicMember(append(b, ','), data, most)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +174,8 @@ func (s *session) takeClassicSubscription(m *classic.Message, done func(error)) 
 	if len(name) == 0 {
 		return false
 	}
-	channel := string(classic.Bare(name))
+	name = classic.Bare(name)
+	channel := string(name[:min(len(name), maxName+1)]) // a longer one is refused and must not wait
 	ok := s.later(func() {
 		err := checkName(channel)
 		switch {

@@ -59,9 +59,8 @@ func lineResult(c *Call, result any) (transport.Frame, *Error) {
 		b = line.AppendNone(b)
 	} else {
 		var err error
-		if b, err = appendValue(append(b, ' '), result); err != nil {
-			c.session.server.opt.Logger.Error("ape: a result cannot be encoded", "path", c.path, "err", err)
-			return transport.Frame{}, Errorf(Internal, "the result cannot be encoded")
+		if b, err = appendValue(append(b, ' '), result, c.session.line); err != nil {
+			return transport.Frame{}, c.misencoded(err)
 		}
 		b = append(b, '\n')
 	}
@@ -162,6 +161,10 @@ func (s *session) opens(e *line.Envelope) bool {
 
 func (s *session) takeCall(e *line.Envelope) {
 	event := e.Op == line.Event
+	if event && e.UnknownRequired() {
+		s.tell(0, Errorf(Unsupported, "m has a required param that this server does not know"))
+		return
+	}
 	if !event && !s.opens(e) {
 		return
 	}

@@ -5,7 +5,7 @@ import "sync"
 // workers are goroutines that run calls and are kept for the next ones. The
 // stack of a fresh goroutine grows while JSON is decoded, deep down, where every
 // frame above has to be adjusted: that cost more than the rest of a small call.
-// So a worker grows its stack before it has any, and keeps it.
+// So a worker grows its stack before it has any frames, and keeps it.
 type workers struct {
 	mu     sync.Mutex
 	idle   []chan *Call // the one that rested last is asked first
@@ -33,9 +33,12 @@ func (w *workers) run(c *Call) {
 
 func (w *workers) work(c *Call) {
 	defer w.group.Done()
-	growStack()
 	next := make(chan *Call, 1)
-	for c != nil && c.run() && w.rest(next) {
+	for c != nil {
+		growStack() // again: the collector shrinks the stacks of those that rest
+		if !c.run() || !w.rest(next) {
+			return
+		}
 		c = <-next
 	}
 }

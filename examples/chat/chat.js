@@ -46,8 +46,11 @@ function place(item, after) {
   $("empty").hidden = true;
 }
 
-function render({ id, name, text, at }) {
-  const item = $("message").content.firstElementChild.cloneNode(true);
+function render(message) {
+  return fill($("message").content.firstElementChild.cloneNode(true), message);
+}
+
+function fill(item, { id, name, text, at }) {
   item.dataset.id = id;
   item.dataset.name = name;
   item.dataset.at = at.getTime();
@@ -59,7 +62,7 @@ function render({ id, name, text, at }) {
   item.querySelector(".day").textContent = at.toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" });
   const time = item.querySelector("time");
   time.dateTime = at.toISOString();
-  time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  time.textContent = at.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
   return item;
 }
 
@@ -109,13 +112,12 @@ $("composer").addEventListener("submit", (event) => {
 
 async function deliver(item, said) {
   const time = item.querySelector("time");
-  item.className = item.className.replace(/ ?\b(failed|pending)\b/g, "") + " pending";
+  item.classList.remove("failed");
+  item.classList.add("pending");
   time.textContent = "Sending…";
   item.querySelector("button")?.remove();
   try {
-    const sent = await send(said);
-    item.remove();
-    insert(sent);
+    confirm(item, await send(said));
     if (following) toEnd();
   } catch (error) {
     item.classList.replace("pending", "failed");
@@ -125,6 +127,18 @@ async function deliver(item, said) {
     again.textContent = "Try again";
     again.onclick = () => deliver(item, said);
     item.querySelector(".bubble").append(again);
+  }
+}
+
+/** The item is now a message like all others. It stays where it is if that is its place. */
+function confirm(item, message) {
+  item.classList.remove("pending");
+  const before = item.previousElementSibling;
+  if (!before || Number(before.dataset.id) < message.id) {
+    regroup(fill(item, message));
+  } else {
+    item.remove();
+    insert(message);
   }
 }
 

@@ -92,14 +92,22 @@ func (c *chat) enter(name string) *page {
 // join types a name and presses Enter.
 func (p *page) join(name string) {
 	p.t.Helper()
-	p.run(`document.querySelector("#name").value = ""`)
-	p.do(chromedp.SendKeys(chromedp.ID("name"), name), enter)
+	p.fill("name", name)
+	p.do(enter)
 }
 
 // write types a message and presses Enter.
 func (p *page) write(text string) {
 	p.t.Helper()
-	p.do(chromedp.SendKeys(chromedp.ID("text"), text), enter)
+	p.fill("text", text)
+	p.do(enter)
+}
+
+// fill puts text into a field, as an input method does.
+func (p *page) fill(id, text string) {
+	p.t.Helper()
+	p.run(fmt.Sprintf(`const field = document.getElementById(%q); field.focus(); field.select()`, id))
+	p.do(command(input.InsertText, input.InsertTextParams{Text: text}))
 }
 
 // enter presses the key as a keyboard does: a page that takes it for itself
@@ -140,9 +148,9 @@ func TestChatBetweenTwoPages(t *testing.T) {
 	}
 	want(ann, `return texts("#names small") + texts("#names li:first-child small")`, "youyou")
 
-	bob.do(chromedp.SendKeys(chromedp.ID("text"), "Hi"))
+	bob.fill("text", "Hi")
 	ann.run(`await until(() => texts("#typing") === "Bob is typing…")`)
-	bob.write(" <b>Ann</b> & all")
+	bob.write("Hi <b>Ann</b> & all")
 	ann.run(`await until(() => texts("#messages li:not(.own) .text") === "Hi <b>Ann</b> & all")`)
 	want(ann, `return texts("#typing") + texts("#messages .name")`, "Bob")
 	want(bob, `await until(() => texts("#messages li.own:not(.pending) .text")); return texts("#messages li.own .text")`, "Hi <b>Ann</b> & all")
@@ -195,10 +203,39 @@ func TestChatSurvivesACrash(t *testing.T) {
 	c.crash()
 	ann.run(`await until(() => states.includes("Connection lost, trying again…") || states.includes("The server does not answer, trying again…"))`)
 	ann.write("after")
+	ann.shot("disconnected")
 	ann.run(`await until(() => texts("#messages li.own:not(.pending):not(.failed) .text") === "before|after")`)
 	want(ann, `return texts("#state")`, "Connected")
 	bob := c.enter("Bob")
 	want(bob, `return texts("#messages .text")`, "after")
+}
+
+// A message that the server refuses stays, with the reason and another try.
+func TestChatShowsWhatFailed(t *testing.T) {
+	c := startChat(t)
+	ann := c.enter("Ann")
+	ann.run(`
+		window.allowed = false;
+		const send = WebSocket.prototype.send;
+		WebSocket.prototype.send = function (text) {
+			send.call(this, allowed ? text : text.replace('{"text":"hello"}', '{"text":""}'));
+		}`)
+	ann.write("hello")
+	want(ann, `return until(() => texts("li.failed time"))`, "Not sent: a message has 1 to 2000 characters")
+	ann.shot("failed")
+	ann.run(`allowed = true`)
+	ann.do(chromedp.Click(chromedp.CSS("li.failed button")))
+	want(ann, `await until(() => texts("li.own:not(.pending, .failed) .text")); return texts("li .text") + texts("li button")`, "hello")
+
+	// A flood is refused by the server's limit, and nothing is lost from sight.
+	ann.run(`
+		for (let i = 0; i < 40; i++) {
+			document.querySelector("#text").value = "m" + i;
+			document.querySelector("#composer").requestSubmit();
+		}
+		await until(() => !texts(".pending"))`)
+	want(ann, `return [document.querySelectorAll("#messages li").length, document.querySelectorAll(".failed").length > 0].join()`, "41,true")
+	ann.shot("flood")
 }
 
 func TestChatOnAPhone(t *testing.T) {
@@ -225,7 +262,7 @@ func TestChatOnAPhone(t *testing.T) {
 			}
 			p.run(fmt.Sprintf(`await until(() => texts("#messages li:not(.pending) .text").endsWith(%q))`, text))
 		}
-		bob.do(chromedp.SendKeys(chromedp.ID("text"), "…"))
+		bob.fill("text", "…")
 		p.run(`await until(() => texts("#typing"))`)
 		fits(p)
 		p.shot("phone-" + theme)

@@ -185,12 +185,13 @@ func TestTheHelloNeverComes(t *testing.T) {
 func TestAPostThatDripsForEver(t *testing.T) {
 	inside(t, setup{}, func(t *testing.T, w *world) {
 		session := w.hello(`{}`, nil)
+		session.alive(time.Hour)
 		heads := map[string]head{
 			"classic": {"Cookie": "apeClientId=" + cookieOf("A")},
 			"ape.1":   {"Ape-Protocol": "ape.1", "Ape-Session": session.token, "Ape-Seq": "1"},
 		}
 		for name, h := range heads {
-			for _, length := range []head{{"Content-Length": "100000"}, {"Transfer-Encoding": "chunked"}} {
+			for drip, length := range map[string]head{"x": {"Content-Length": "100000"}, "1\r\nx\r\n": {"Transfer-Encoding": "chunked"}} {
 				p := w.raw()
 				p.alive(time.Hour)
 				p.send([]byte(request("POST", "/api/ape/poll", h, length)))
@@ -198,7 +199,7 @@ func TestAPostThatDripsForEver(t *testing.T) {
 				over := make(chan struct{})
 				go func() {
 					defer close(over)
-					for p.send([]byte("1\r\nx\r\n")) == nil && time.Since(begin) < 10*time.Minute {
+					for p.send([]byte(drip)) == nil && time.Since(begin) < 10*time.Minute {
 						time.Sleep(500 * time.Millisecond)
 					}
 				}()

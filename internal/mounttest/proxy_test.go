@@ -70,7 +70,7 @@ func run(t *testing.T, cmd *exec.Cmd, ready string) {
 				return
 			}
 		}
-		said <- all.String()
+		said <- "it said: " + all.String()
 	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
@@ -247,12 +247,23 @@ func (p *place) page(t *testing.T, host string, allowed bool) {
 func (p *place) sameOrigin(t *testing.T) {
 	t.Helper()
 	p.page(t, strings.TrimPrefix(p.url, "http://"), true)
+	p.stranger(t)
+}
+
+// stranger tries to open a WebSocket as a page of another site does.
+func (p *place) stranger(t *testing.T) {
+	t.Helper()
 	c, res, err := p.dial(t, []string{"ape.1"}, "Origin", "http://evil.example")
 	if err == nil {
 		c.CloseNow()
+		t.Error("a page of another site can connect")
+		return
 	}
-	if err == nil || res == nil || res.StatusCode != http.StatusForbidden {
-		t.Errorf("a page of another site: %v", err)
+	if res == nil {
+		t.Fatal(err)
+	}
+	if status, text := read(t, res); status != http.StatusForbidden || !strings.Contains(text, "http://evil.example") {
+		t.Errorf("a page of another site: %d %s", status, text)
 	}
 }
 

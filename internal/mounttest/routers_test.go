@@ -127,6 +127,19 @@ func TestRouters(t *testing.T) {
 	}
 }
 
+// TestGinRefusesEverythingBesideOtherRoutes is why docs/deploy.md names ape's
+// routes one by one.
+func TestGinRefusesEverythingBesideOtherRoutes(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("gin takes /api/*path beside /api/v1/users now; docs/deploy.md can be simpler")
+		}
+	}()
+	r := gin.New()
+	r.GET("/api/v1/users", gin.WrapF(users))
+	r.Any("/api/*path", gin.WrapH(ape.New(nil)))
+}
+
 // TestMain silences the loggers of middleware, which write to the standard
 // output.
 func TestMain(m *testing.M) {

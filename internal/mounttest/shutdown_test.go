@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -64,6 +65,11 @@ func TestShutdownOfApeThenOfTheServer(t *testing.T) {
 		}
 	case <-guard.C:
 		t.Fatal("shutting down does not end")
+	}
+	health := httptest.NewRecorder()
+	p.app.ServeHTTP(health, httptest.NewRequest(http.MethodGet, "/api/ape/ping", nil))
+	if health.Code != http.StatusServiceUnavailable {
+		t.Errorf("the ping of a server that has shut down: %d", health.Code)
 	}
 }
 

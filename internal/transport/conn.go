@@ -21,6 +21,7 @@ type conn struct {
 	early []byte // read by net/http, not yet by us
 	err   error  // why reading ended; belongs to the reader
 	turn  bool   // a message has been handled since the last Read; likewise
+	full  bool   // the last Read had as much as was asked for; likewise
 
 	written time.Time // when the write deadline was set; belongs to Writer.lock
 	once    sync.Once
@@ -39,14 +40,14 @@ func (c *conn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	c.s.beforeRead()
-	if c.turn {
+	if c.turn && !c.full {
 		// What the last message has caused runs before the system is asked for
 		// more, which under load has come by then: without this every message
 		// costs a read in vain, and the goroutine's way to the poller and back.
-		c.turn = false
 		runtime.Gosched()
 	}
 	n, err := c.Conn.Read(p)
+	c.turn, c.full = false, n == len(p)
 	if n > 0 {
 		c.s.heardNow()
 	}

@@ -120,6 +120,11 @@ func (w *Writer) restLocked() {
 // gone.
 func (w *Writer) acquire() bool {
 	select {
+	case w.lock <- struct{}{}:
+		return true
+	default: // a select of two cases costs several times as much
+	}
+	select {
 	case <-w.done:
 		return false
 	case w.lock <- struct{}{}:

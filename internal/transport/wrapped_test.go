@@ -55,7 +55,7 @@ func TestStreamFlushesWhatAWrapperDoesNotReach(t *testing.T) {
 	told := false
 	base := httptest.NewRecorder()
 	w := nearsighted{unwrapping{unwrapping{deadlines{base}}}, &told}
-	s, err := transport.NewStream(w, httptest.NewRequest("GET", "/", nil), transport.StreamOptions{})
+	s, err := transport.NewStream(w, httptest.NewRequest("GET", "/", nil), transport.StreamOptions{Form: transport.StreamLines})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,14 +19,26 @@ function bytesOf(value) {
 }
 
 // src/tag.ts
+var dummy = "<!_>";
+var onlyDummies = /^(<!_>)*$/;
 function taggedKey(name, tag) {
-  if (tag) return `${name}<!${tagText(tag)}>`;
-  return name.includes("<!") ? name + "<!_>" : name;
+  if (tag) return (onlyDummies.test(name) ? dummy : "") + name + bareKey(tag);
+  return name.includes("<!") ? name + dummy : name;
+}
+function bareKey(tag) {
+  return `<!${tagText(tag)}>`;
+}
+function bareTag(key) {
+  const [, text = ""] = /^<!([DRESMUIP]|\[[^<]*)>$/.exec(key) ?? [];
+  return parseTag(text);
 }
 function splitKey(key) {
   const end = key.lastIndexOf(">");
   const start = key.lastIndexOf("<!", end - 2);
-  return start < 0 || end < start ? [key, ""] : [key.slice(0, start), parseTag(key.slice(start + 2, end))];
+  if (start < 1 || end < start) return [key, ""];
+  const name = key.slice(0, start);
+  const tag = parseTag(key.slice(start + 2, end));
+  return [tag && tag !== "_" && onlyDummies.test(name) ? name.slice(dummy.length) : name, tag];
 }
 function tagText(tag) {
   return Array.isArray(tag) ? `[${tag.map(tagText)}]` : tag;
@@ -64,7 +76,7 @@ function encodeValue(root) {
   return bare(root, []);
   function bare(value, path) {
     const [tag, plain] = tagged(value, path);
-    return tag ? { [taggedKey("", tag)]: plain } : plain;
+    return tag ? { [bareKey(tag)]: plain } : plain;
   }
   function tagged(value, path) {
     if (value === void 0) return ["U", null];
@@ -116,8 +128,8 @@ function decodeValue(rawRoot) {
   return root;
   function bare(raw, place) {
     const entries = isPlain(raw) ? Object.entries(raw) : [];
-    const [name, tag] = entries.length === 1 ? splitKey(entries[0][0]) : ["", ""];
-    if (tag && !name) tagged(tag, entries[0][1], place);
+    const tag = entries.length === 1 && bareTag(entries[0][0]);
+    if (tag) tagged(tag, entries[0][1], place);
     else tagged("", raw, place);
   }
   function tagged(tag, raw, place) {

@@ -2,7 +2,7 @@
 
 import { fromBase64 } from "./base64";
 import { define } from "./encode";
-import { type Tag, splitKey } from "./tag";
+import { type Tag, bareTag, splitKey } from "./tag";
 
 type Path = (string | number)[];
 
@@ -23,8 +23,8 @@ export function decodeValue(rawRoot: unknown): unknown {
   /** Decodes a value that has no name: an object with a bare tag as its only key stands for a tagged value. */
   function bare(raw: unknown, place: Place): void {
     const entries = isPlain(raw) ? Object.entries(raw as object) : [];
-    const [name, tag] = entries.length === 1 ? splitKey(entries[0][0]) : ["", ""];
-    if (tag && !name) tagged(tag, entries[0][1], place);
+    const tag = entries.length === 1 && bareTag(entries[0][0]);
+    if (tag) tagged(tag, entries[0][1], place);
     else tagged("", raw, place);
   }
 

@@ -1,7 +1,7 @@
 // From values to what JSON.stringify can write, with tags in the keys.
 
 import { bytesOf, toBase64 } from "./base64";
-import { type Tag, taggedKey } from "./tag";
+import { type Tag, bareKey, taggedKey } from "./tag";
 
 type Path = (string | number)[];
 type Members = Record<string, unknown>;
@@ -14,7 +14,7 @@ export function encodeValue(root: unknown): unknown {
 
   function bare(value: unknown, path: Path): unknown {
     const [tag, plain] = tagged(value, path);
-    return tag ? { [taggedKey("", tag)]: plain } : plain;
+    return tag ? { [bareKey(tag)]: plain } : plain;
   }
 
   function tagged(value: any, path: Path): [Tag, unknown] {

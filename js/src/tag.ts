@@ -3,17 +3,35 @@
 /** A letter, a list for the elements of an array, or "" for a plain value. */
 export type Tag = string | Tag[];
 
-/** The key of an object's member. A plain one that looks tagged gets a tag that says nothing. */
+/** Means nothing: protects a plain key that looks tagged, and gives the tag of an empty name something to stand behind. */
+const dummy = "<!_>";
+const onlyDummies = /^(<!_>)*$/;
+
+/** The key of an object's member. */
 export function taggedKey(name: string, tag: Tag): string {
-  if (tag) return `${name}<!${tagText(tag)}>`;
-  return name.includes("<!") ? name + "<!_>" : name;
+  if (tag) return (onlyDummies.test(name) ? dummy : "") + name + bareKey(tag);
+  return name.includes("<!") ? name + dummy : name;
+}
+
+/** The key that stands for the tag of a value without a name. */
+export function bareKey(tag: Tag): string {
+  return `<!${tagText(tag)}>`;
+}
+
+/** The tag of such a key; "" for any other. */
+export function bareTag(key: string): Tag {
+  const [, text = ""] = /^<!([DRESMUIP]|\[[^<]*)>$/.exec(key) ?? [];
+  return parseTag(text);
 }
 
 /** Takes the last tag off a key. Text behind the tag belongs to nothing and is dropped. */
 export function splitKey(key: string): [name: string, tag: Tag] {
   const end = key.lastIndexOf(">");
   const start = key.lastIndexOf("<!", end - 2);
-  return start < 0 || end < start ? [key, ""] : [key.slice(0, start), parseTag(key.slice(start + 2, end))];
+  if (start < 1 || end < start) return [key, ""];
+  const name = key.slice(0, start);
+  const tag = parseTag(key.slice(start + 2, end));
+  return [tag && tag !== "_" && onlyDummies.test(name) ? name.slice(dummy.length) : name, tag];
 }
 
 function tagText(tag: Tag): string {

@@ -144,6 +144,9 @@ test("every type survives at the root, in objects, in arrays of arrays, in sets 
     undefined,
     Object.assign(new Error("r"), { name: "RangeError", stack }),
     { "<!D>": 7 },
+    { "": new Date(1), "<!_>": new Date(2), "<!_><!_>": 3, a: { "": new Set([1]) } },
+    { "": new Date(1) },
+    { "<!_>": 1 },
     { "x<!D>": 7, "y<!D>": new Date(1), "<!_>": 1, "a>b<!": 2 },
     [],
     [[new Date(1), [new Date(2), 3]], [[]], new Date(4)],
@@ -162,7 +165,16 @@ test("a tagged root is an object with the bare tag as its only key", () => {
   assert.equal(encode([7, new Date(1)]), '{"<![,D]>":[7,1]}');
   assert.equal(encode({ "<!D>": 7 }), '{"<!D><!_>":7}');
   assert.deepEqual(decode('{"<![,D]>":[7,1]}'), [7, new Date(1)]);
-  assert.deepEqual(decode('{"a":{"\\u003c!D>":7}}'), { a: { "": new Date(7) } });
+  assert.deepEqual(decode('{"\\u003c!D>":7}'), new Date(7));
+  assert.deepEqual(decode('{"<!D>":7,"a":1}'), { "<!D>": 7, a: 1 });
+  assert.deepEqual(decode('{"a":{"<!D>":7}}'), { a: { "<!D>": 7 } });
+});
+
+test("an empty name keeps its tag apart from the tag of a value without a name", () => {
+  assert.equal(encode({ "": new Date(1) }), '{"<!_><!D>":1}');
+  assert.equal(encode({ "<!_>": new Date(1) }), '{"<!_><!_><!D>":1}');
+  assert.deepEqual(decode('{"<!_><!D>":7}'), { "": new Date(7) });
+  assert.deepEqual(decode('{"<!_><!_>":7,"":8}'), { "<!_>": 7, "": 8 });
 });
 
 test("shared and circular values are the same object on the other side", () => {
