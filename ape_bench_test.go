@@ -234,32 +234,22 @@ func (s *benchStreaming) post(b *testing.B, seq int, lines string) {
 }
 
 // BenchmarkBroadcast is one event to 1,000 clients, until the last one has it.
-// The metrics are for each delivery.
+// The metrics are for each delivery, the reading of it included.
 func BenchmarkBroadcast(b *testing.B) {
-	for _, protocol := range []string{"ape.1", ""} {
-		name := protocol
-		if name == "" {
-			name = "classic"
-		}
-		b.Run("1000/websocket/"+name, func(b *testing.B) {
+	for _, way := range []struct{ name, transport, protocol string }{
+		{"websocket/ape.1", "websocket", "ape.1"}, {"websocket/classic", "websocket", ""},
+		{"streaming/ape.1", "streaming", "ape.1"}, {"streaming/classic", "streaming", ""},
+	} {
+		b.Run("1000/"+way.name, func(b *testing.B) {
 			const clients = 1000
 			app, ln := benchServer(b)
 			got := make(chan struct{}, clients)
-			for range clients {
-				c := benchDial(b, ln, protocol)
-				go func() {
-					for i := 0; ; i++ {
-						head, err := c.br.Peek(2)
-						if err != nil {
-							return
-						}
-						c.br.Discard(2 + int(head[1]))
-						if protocol != "" && i%64 == 63 {
-							c.send(fmt.Appendf(nil, "a %d\n", i+1))
-						}
-						got <- struct{}{}
-					}
-				}()
+			for i := range clients {
+				if way.transport == "websocket" {
+					go benchFrames(benchDial(b, ln, way.protocol), way.protocol, got)
+				} else {
+					go benchLines(benchGet(b, ln, way.protocol, i), got)
+				}
 			}
 			data := benchInput{"hello, everybody", 1}
 			var before, after runtime.MemStats
@@ -279,6 +269,63 @@ func BenchmarkBroadcast(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/deliveries, "ns/delivery")
 			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/deliveries, "allocs/delivery")
 		})
+	}
+}
+
+// benchFrames tells of every short frame, and acknowledges as clients do.
+func benchFrames(c *benchConn, protocol string, got chan<- struct{}) {
+	for i := 0; ; i++ {
+		head, err := c.br.Peek(2)
+		if err != nil {
+			return
+		}
+		c.br.Discard(2 + int(head[1]))
+		if protocol != "" && i%64 == 63 {
+			c.send(fmt.Appendf(nil, "a %d\n", i+1))
+		}
+		got <- struct{}{}
+	}
+}
+
+// benchGet opens a stream and reads the first line of it that is not empty.
+func benchGet(b *testing.B, ln *memnet.Listener, protocol string, i int) *bufio.Reader {
+	nc, err := ln.Dial(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { nc.Close() })
+	head := fmt.Sprintf("GET /api/ape/poll HTTP/1.1\r\nHost: bench\r\nCookie: apeClientId=AAAAAAAAAAAAAAAAAAAA%06s\r\n",
+		strings.NewReplacer("0", "A", "1", "B", "8", "C", "9", "D").Replace(fmt.Sprintf("%06d", i)))
+	if protocol != "" {
+		head += "Ape-Protocol: ape.1\r\nApe-Hello: {}\r\n"
+	}
+	io.WriteString(nc, head+"\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		b.Fatalf("GET: %v %v", resp, err)
+	}
+	body := bufio.NewReaderSize(resp.Body, 1<<10)
+	for {
+		l, err := body.ReadSlice('\n')
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(l) > 1 {
+			return body
+		}
+	}
+}
+
+// benchLines tells of every line that is an event.
+func benchLines(body *bufio.Reader, got chan<- struct{}) {
+	for {
+		l, err := body.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		if bytes.Contains(l, []byte("news")) {
+			got <- struct{}{}
+		}
 	}
 }
 

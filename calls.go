@@ -14,7 +14,8 @@ import (
 type calls struct {
 	count   int              // all of them
 	bytes   int              // of what came with them
-	running int              // on a goroutine
+	running int              // on a goroutine, those among them that are stuck too
+	stuck   int              // have run; their answers wait for room
 	open    map[uint64]*Call // ape.1, by id
 	waiting []*Call          // for a place to run, in order of arrival
 	lanes   map[*serial][]*Call
@@ -188,23 +189,47 @@ func (s *session) pass(c *Call) {
 }
 
 // release takes an ended call off the books and starts what waited for it. It
-// reports whether no other call is on the way.
-func (s *session) release(c *Call) (alone bool) {
+// reports whether no other call is on the way. A call whose answer will have to
+// wait, because others do, keeps its place: it is stuck until unstick.
+func (s *session) release(c *Call) (alone, stuck bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := &s.calls
 	k.count--
 	k.bytes -= len(c.payload)
-	k.running--
 	if c.id != 0 {
 		delete(k.open, c.id)
 	}
+	if stuck = k.stuck > 0 && !s.ended && !c.event; stuck {
+		k.stuck++
+	} else {
+		k.running--
+	}
 	if s.ended {
-		return true
+		return true, false
 	}
 	s.pass(c)
 	s.fill()
-	return k.running == 0
+	return k.running == 0, stuck
+}
+
+// stick takes a place back for an answer that finds no room.
+func (s *session) stick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls.running++
+	s.calls.stuck++
+}
+
+// unstick gives the place up.
+func (s *session) unstick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls.running--
+	s.calls.stuck--
+	if !s.ended {
+		s.fill()
+	}
 }
 
 // fill starts what waits for a place to run, as far as there is one. mu is
@@ -246,32 +271,25 @@ func (s *session) finish(c *Call, result any, err error) {
 		return
 	}
 	f, fail := s.dialect.answer(c, result, fail)
-	alone := s.release(c)
+	s.answering.Add(1)
+	defer s.answering.Add(-1)
+	alone, stuck := s.release(c)
 	s.observeCall(c, fail)
 	if c.posted != nil {
 		return // answer has sent it
 	}
-	if s.over.Load() || s.out.Append(f, alone) != transport.ErrFull {
-		s.server.trim()
-		return
+	if !stuck {
+		if s.over.Load() || s.out.Append(f, alone) != transport.ErrFull {
+			s.server.trim()
+			return
+		}
+		s.stick()
 	}
-	// The client does not read fast enough. An answer that waits takes the place
-	// of a running call, so that only so many of them can gather.
-	s.occupy(1)
+	// The client does not read fast enough. An answer that waits has the place of
+	// a running call, so that only so many of them can gather.
 	s.server.trim()
 	s.out.AppendWait(s.ctx, f, false)
-	s.occupy(-1)
-}
-
-// occupy takes n places of running calls, or gives them back.
-func (s *session) occupy(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls.count += n
-	s.calls.running += n
-	if !s.ended {
-		s.fill()
-	}
+	s.unstick()
 }
 
 // post answers a classic POST; other calls ignore it.

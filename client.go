@@ -110,4 +110,4 @@ func (c *Client) Close(code CloseCode, reason string) {
 // a random moment before within has passed; until then the old one works on.
 // What is left of it is closed 5 s later. A detached client, and a classic one,
 // which cannot be asked, are left alone.
-func (c *Client) Reconnect(within time.Duration) { c.session.reconnect(within, "") }
+func (c *Client) Reconnect(within time.Duration) { c.session.reconnect(within) }

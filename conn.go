@@ -131,15 +131,26 @@ func (c *conn) lastHeard() time.Time {
 // given.
 const reconnectGrace = 5 * time.Second
 
-// reconnect asks the client to resume over another connection.
-func (s *session) reconnect(within time.Duration, message string) {
+// reconnect asks the client to resume over another connection, and ends this
+// one when it does not.
+func (s *session) reconnect(within time.Duration) {
+	c := s.askAway(within, "")
+	if c == nil {
+		return
+	}
+	late := time.AfterFunc(within+reconnectGrace, func() { c.close(CloseRestart, "", true) })
+	context.AfterFunc(s.ctx, func() { late.Stop() })
+}
+
+// askAway asks the client to resume over another connection within a time, and
+// returns the one that it is asked over; nil when it cannot be asked.
+func (s *session) askAway(within time.Duration, message string) *conn {
 	s.mu.Lock()
 	c := s.conn
 	s.mu.Unlock()
 	if c == nil || s.dialect != lineWire {
-		return
+		return nil
 	}
 	c.w.Control(line.AppendQuit(nil, CloseRestart.String(), "resume", within.Milliseconds(), message))
-	late := time.AfterFunc(within+reconnectGrace, func() { c.close(CloseRestart, "", true) })
-	context.AfterFunc(s.ctx, func() { late.Stop() })
+	return c
 }

@@ -145,7 +145,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, form transport.F
 		s.tasks.Add(1)
 	}
 	s.life.Unlock()
-	if closed {
+	switch {
+	case closed && form == transport.StreamLines:
+		refuseStream(w, http.StatusServiceUnavailable, CloseUnavailable, "the server is shutting down")
+		return nil, false
+	case closed:
 		unavailable(w)
 		return nil, false
 	}

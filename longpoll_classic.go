@@ -196,7 +196,12 @@ func (s *Server) postClassic(w http.ResponseWriter, r *http.Request) {
 		writeClassic(w, http.StatusOK, []byte(`{"data":null}`))
 	case <-r.Context().Done(): // the call runs on; nobody waits for its answer
 	case <-x.ctx.Done():
-		refuseClassic(w, Errorf(Closed, "the session has ended"), 0)
+		select {
+		case r := <-answer: // it was there just before
+			writeClassic(w, httpStatus(r.err), r.body)
+		default:
+			refuseClassic(w, Errorf(Closed, "the session has ended"), 0)
+		}
 	}
 }
 

@@ -16,16 +16,15 @@ const replayLimit = 1024
 
 // again reports whether id has come before, and remembers it.
 func (r *replays) again(id string, now time.Time) bool {
-	if _, ok := r.new[id]; ok {
-		return true
-	}
 	if age := now.Sub(r.since); age > 2*skew || len(r.new) >= replayLimit {
 		r.old, r.new, r.since = r.new, nil, now
 		if age > 4*skew {
 			r.old = nil
 		}
 	}
-	if _, ok := r.old[id]; ok {
+	_, early := r.old[id]
+	_, late := r.new[id]
+	if early || late {
 		return true
 	}
 	if r.new == nil {

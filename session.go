@@ -40,9 +40,12 @@ type session struct {
 	// GETs has a queue of its own.
 	out *transport.Outbox
 
-	over    atomic.Bool // ended is set, readable without mu
-	slowing atomic.Bool // somebody is ending it as slow
-	seen    replays     // classic calls; touched by one reader at a time under mu
+	over atomic.Bool // ended is set, readable without mu
+	// answering counts calls that have left the books while their answer is on
+	// its way to the queue.
+	answering atomic.Int32
+	slowing   atomic.Bool // somebody is ending it as slow
+	seen      replays     // classic calls; touched by one reader at a time under mu
 
 	mu      sync.Mutex
 	conn    *conn // the current one, nil while detached

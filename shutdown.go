@@ -56,13 +56,15 @@ func (s *Server) announce() {
 	window := s.opt.DrainWindow
 	for _, x := range s.sessions.all() {
 		if x.dialect == lineWire {
-			x.reconnect(window, "the server is shutting down")
+			x.askAway(window, "the server is shutting down") // it stays while its calls run
 			continue
 		}
 		s.spawn(func() {
 			select {
 			case <-time.After(rand.N(window)):
-				x.end(&CloseError{Code: closeAway, Reason: "the server is shutting down"}, false)
+				if x.busy() == 0 { // else when its calls are answered, like all others
+					x.end(&CloseError{Code: closeAway, Reason: "the server is shutting down"}, false)
+				}
 			case <-x.ctx.Done():
 			}
 		})
@@ -99,8 +101,15 @@ func (s *Server) load() (attached, running int) {
 		if x.conn != nil || len(x.streams) > 0 {
 			attached++
 		}
-		running += x.calls.running + len(x.calls.waiting)
 		x.mu.Unlock()
+		running += x.busy()
 	})
 	return attached, running
+}
+
+// busy counts the calls that have not been answered.
+func (s *session) busy() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls.running + len(s.calls.waiting) + int(s.answering.Load())
 }

@@ -155,6 +155,8 @@ func (k *socketConn) waitHello(b *beginning) (*hello, *refusal) {
 			k.w.Control([]byte("\n"))
 		case <-timeout.C:
 			return nil, &refusal{code: CloseHello, message: "no hello came in time"}
+		case <-k.server.ctx.Done():
+			return nil, &refusal{code: CloseUnavailable, message: "the server is shutting down"}
 		}
 	}
 }

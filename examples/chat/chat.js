@@ -118,7 +118,6 @@ async function deliver(item, said) {
   item.querySelector("button")?.remove();
   try {
     confirm(item, await send(said));
-    if (following) toEnd();
   } catch (error) {
     item.classList.replace("pending", "failed");
     time.textContent = `Not sent: ${error.message}`;
@@ -128,6 +127,7 @@ async function deliver(item, said) {
     again.onclick = () => deliver(item, said);
     item.querySelector(".bubble").append(again);
   }
+  if (following) toEnd();
 }
 
 /** The item is now a message like all others. It stays where it is if that is its place. */

@@ -131,6 +131,21 @@ func (p *page) show(url string) {
 	p.do(chromedp.Navigate(url))
 }
 
+// back returns to the page before, which must come out of the back/forward
+// cache.
+func (p *page) back() {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, guard)
+	defer cancel()
+	went, err := chromedp.Run(ctx, chromedp.WaitEvent(cdppage.FrameNavigated, nil, chromedp.Evaluate[chromedp.Void]("history.back()")))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if went.Type != cdppage.NavigationTypeBackForwardCacheRestore {
+		p.t.Fatalf("the page was loaded anew (%s), not taken out of the cache", went.Type)
+	}
+}
+
 // command makes an action of one of the browser's commands.
 func command[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {

@@ -16,10 +16,10 @@ const ownModule = `<script type="module">
 </script>`
 
 // each runs a test with the classic script and with the module.
-func each(t *testing.T, make func() *ape.Server, test func(t *testing.T, s *site, p *page)) {
+func each(t *testing.T, build func() *ape.Server, test func(t *testing.T, s *site, p *page)) {
 	for name, body := range map[string]string{"script": `<script src="/api/ape.js"></script>`, "module": ownModule} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t, make)
+			s := newSite(t, build)
 			s.pages["/page"] = body
 			p := open(t, s.url("/page"))
 			p.run(`await until(() => window.api)`)
@@ -207,4 +207,21 @@ func TestTwoTabsAndReload(t *testing.T) {
 	if got := s.app.Online(); got != 2 {
 		t.Errorf("%d clients are online, want 2", got)
 	}
+}
+
+// A page in the back/forward cache keeps its session, and hears what it missed
+// when the visitor comes back.
+func TestBackForwardCache(t *testing.T) {
+	s := newSite(t, plain)
+	s.pages["/page"] = `<script src="/api/ape.js"></script>` + recorder
+	p := open(t, s.url("/page"))
+	id := eval[string](p, `await api.void(); return api.$.id`)
+	p.show(s.url("/blank"))
+	if err := s.app.Client(id).Send("tick", 1); err != nil {
+		t.Fatal(err)
+	}
+	p.back()
+	wantTicks(p, 1)
+	want(p, `return api.$.id`, id)
+	want(p, `return states.at(-1).recovered`, 1)
 }

@@ -19,7 +19,7 @@ import (
 type site struct {
 	t     *testing.T
 	addr  string
-	make  func() *ape.Server
+	build func() *ape.Server
 	pages map[string]string // bodies by path
 	files map[string][]byte
 
@@ -33,11 +33,11 @@ type site struct {
 	listener *tracked
 }
 
-// newSite starts a server on a free port. make is called again at each start.
-func newSite(t *testing.T, make func() *ape.Server) *site {
+// newSite starts a server on a free port. build is called again at each start.
+func newSite(t *testing.T, build func() *ape.Server) *site {
 	t.Helper()
 	needBrowser(t)
-	s := &site{t: t, addr: "127.0.0.1:0", make: make, pages: map[string]string{}, files: map[string][]byte{}}
+	s := &site{t: t, addr: "127.0.0.1:0", build: build, pages: map[string]string{}, files: map[string][]byte{}}
 	s.pages["/blank"] = ""
 	s.pages["/own"] = `<script src="/api/ape.js"></script>`
 	s.start()
@@ -57,7 +57,7 @@ func (s *site) start() {
 	}
 	s.addr = listener.Addr().String()
 	s.listener = &tracked{Listener: listener}
-	s.app = s.make()
+	s.app = s.build()
 	mux := http.NewServeMux()
 	mux.Handle("/api/", s.door(s.app))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -11,10 +11,10 @@ import (
 )
 
 // newStockSite serves pages with api-ape's own bundle.
-func newStockSite(t *testing.T, make func() *ape.Server) *site {
+func newStockSite(t *testing.T, build func() *ape.Server) *site {
 	t.Helper()
 	bundle := stockBundle(t)
-	s := newSite(t, make)
+	s := newSite(t, build)
 	s.files["/stock.js"] = bundle
 	s.pages["/stock"] = stockScript
 	return s
