@@ -53,6 +53,9 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", f.contentType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache") // asked again each time, by ETag
+	if h.Get("Set-Cookie") != "" {
+		h.Set("Cache-Control", "private, no-cache") // a shared cache would give everybody this cookie
+	}
 	h.Add("Vary", "Accept-Encoding")
 	body := f.text
 	etag := `"` + f.etag + `"`

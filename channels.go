@@ -195,6 +195,12 @@ func (h *hub) subscribers(name string) []*session {
 func (h *hub) keep(c *channel) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	c.mu.Lock()
+	dropped := c.last == nil // by other publishers, while nobody held c
+	c.mu.Unlock()
+	if dropped {
+		return
+	}
 	if c.place != nil {
 		h.kept.MoveToFront(c.place)
 		return

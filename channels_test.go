@@ -253,3 +253,29 @@ func TestAChannelWithoutSubscribersAndValueIsForgotten(t *testing.T) {
 		want(t, s.app.Stats().Channels, 0)
 	})
 }
+
+func TestPublishersAtTheLimitDoNotDisturbSubscribers(t *testing.T) {
+	eachWay(t, func(t *testing.T, w way) {
+		s := newSite(t, &ape.Options{MaxLastValues: 1})
+		u := s.join(w)
+		for round := range 20 {
+			u.subscribe("a")
+			var publishing sync.WaitGroup
+			for p := range 4 {
+				publishing.Go(func() {
+					for i := range 50 {
+						s.app.Publish([]string{"a", "b", "c"}[(p+i)%3], i)
+					}
+				})
+			}
+			publishing.Wait()
+			s.app.Publish("a", "end")
+			for u.next() != `/a "end"` {
+			}
+			u.unsubscribe("a")
+			if n := s.app.Stats().Channels; n != 1 {
+				t.Fatalf("round %d: %d channels are kept, want 1", round, n)
+			}
+		}
+	})
+}

@@ -66,7 +66,7 @@ func TestPostStatusesAndBodies(t *testing.T) {
 		} {
 			time.Sleep(time.Second)
 			r := u.call("code/"+string(code), "")
-			want(t, fmt.Sprint(r.http, r), fmt.Sprintf("%d%s: as asked", status, code))
+			want(t, fmt.Sprint(r.http, r), fmt.Sprintf("%d %s: as asked", status, code))
 		}
 		time.Sleep(time.Minute)
 		for _, c := range []struct {
@@ -96,6 +96,7 @@ func TestPostStatusesAndBodies(t *testing.T) {
 		resp := s.do(t, "POST", "/api/ape/poll", u.b.headers(), u.document("one", ""))
 		want(t, resp.StatusCode, 429)
 		want(t, resp.Header.Get("Content-Type"), "application/json")
+		want(t, resp.Header.Get("Retry-After"), "1")
 
 		resp = s.do(t, "POST", "/api/ape/poll", nil, `{"type":"/one"}`)
 		want(t, resp.StatusCode, 401)

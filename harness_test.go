@@ -113,7 +113,7 @@ type site struct {
 
 // newSite starts a server that ends with the test. Its paths may be registered
 // before the first client connects.
-func newSite(t *testing.T, opt *ape.Options) *site {
+func newSite(t *testing.T, opt *ape.Options, configure ...func(*http.Server)) *site {
 	t.Helper()
 	s := &site{t: t, ln: memnet.Listen(), log: &logged{}}
 	var o ape.Options
@@ -125,6 +125,9 @@ func newSite(t *testing.T, opt *ape.Options) *site {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", s.app)
 	s.http = &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelError)}
+	for _, f := range configure {
+		f(s.http)
+	}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -105,7 +105,14 @@ func (s *Server) streamLines(w http.ResponseWriter, r *http.Request) {
 		c.w.Poll()
 	}
 	c.w.Hold() // nothing leaves before it is known that the status is 200
+	done, ok := s.handshake()
+	if !ok {
+		st.Finish()
+		refuseStream(w, http.StatusServiceUnavailable, CloseUnavailable, "the server is shutting down or full")
+		return
+	}
 	x, refuse := s.welcomeLine(r, h, cookie, c)
+	done()
 	if refuse != nil {
 		st.Finish()
 		refuseStream(w, refuse.status(), refuse.code, refuse.message)

@@ -2,11 +2,10 @@ package ape
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"time"
+	"strconv"
 
 	"github.com/goape/ape/internal/classic"
 	"github.com/goape/ape/internal/transport"
@@ -40,17 +39,21 @@ func connected(id string) transport.Frame {
 // which is one of the session's streams from here on; what is sent in OnConnect
 // waits in its queue.
 func (s *Server) joinClassic(r *http.Request, cookie string, c *conn) (*session, *refusal) {
-	identity, refuse := s.identify(r, nil)
-	if refuse != nil {
-		return nil, refuse
+	identity, no := s.identify(r, nil)
+	if no != nil {
+		return nil, no
 	}
 	key := cookie + " " + identity
 	for {
-		fresh := s.newSession(r, classicWire, cookie, identity, nil)
-		fresh.shared, fresh.ready = key, make(chan struct{})
-		x, mine := s.sessions.join(key, fresh)
+		x, mine := s.sessions.join(key, nil)
+		if mine {
+			fresh := s.newSession(r, classicWire, cookie, identity, nil)
+			fresh.shared, fresh.ready = key, make(chan struct{})
+			if x, mine = s.sessions.join(key, fresh); !mine {
+				fresh.cancel(nil)
+			}
+		}
 		if !mine {
-			fresh.cancel(nil)
 			select {
 			case <-x.ready:
 			case <-r.Context().Done():
@@ -63,7 +66,12 @@ func (s *Server) joinClassic(r *http.Request, cookie string, c *conn) (*session,
 			continue
 		}
 		x.addStream(c)
-		if refuse := s.admit(x, r, r.Context()); refuse != nil {
+		refuse := refused(Errorf(Unavailable, "the server is shutting down or full"))
+		if done, ok := s.handshake(); ok {
+			refuse = s.admit(x, r, r.Context())
+			done()
+		}
+		if refuse != nil {
 			x.mu.Lock()
 			x.streams = nil // the response of c is the refusal
 			x.mu.Unlock()
@@ -237,7 +245,7 @@ func refuseClassic(w http.ResponseWriter, e *Error, status int) {
 	var retry retryAfter
 	if data, ok := e.Data.(retryAfter); ok {
 		retry = data
-		w.Header().Set("Retry-After", fmt.Sprint((time.Duration(retry.RetryAfter)*time.Millisecond+time.Second-1)/time.Second))
+		w.Header().Set("Retry-After", strconv.FormatInt((retry.RetryAfter+999)/1000, 10))
 	}
 	writeClassic(w, status, appendClassicError(nil, "", e))
 }

@@ -49,6 +49,25 @@ func TestEventsComeBeforeTheAnswerThatFollowsThem(t *testing.T) {
 	}, classicSocket, lineSocket, lineStream)
 }
 
+func TestEventsOfAClientRunAControllerAndAreNotAnswered(t *testing.T) {
+	overWays(t, func(t *testing.T, w way) {
+		s := newSite(t, nil)
+		var got []string
+		s.app.Handle("note", ape.Serial(ape.Func(func(ctx context.Context, text string) (string, error) {
+			got = append(got, text+" "+ape.From(ctx).Path())
+			return text, ape.Errorf(ape.Failed, "nobody hears this")
+		})))
+		u := s.join(w).(*lineUser)
+		for i := range 3 {
+			u.write(fmt.Sprintf("m note \"%d\"", i), true)
+		}
+		u.write("m nowhere", true)
+		want(t, u.call("note", `"last"`), "failed: nobody hears this")
+		want(t, got, "[0 note 1 note 2 note last note]")
+		want(t, u.seen(), "[answer failed: nobody hears this]")
+	}, lineSocket, lineStream)
+}
+
 func TestBroadcastReachesAllButTheExcepted(t *testing.T) {
 	for _, hook := range []bool{false, true} {
 		eachWay(t, func(t *testing.T, w way) {

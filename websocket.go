@@ -25,12 +25,12 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if s.handshakes.Add(1) > int64(s.opt.MaxHandshakes) || s.draining.Load() {
-		s.handshakes.Add(-1)
+	done, ok := s.handshake()
+	if !ok {
 		unavailable(w)
 		return
 	}
-	defer s.handshakes.Add(-1)
+	defer done()
 	s.cookie(w, r)
 	cookie := presented(r)
 	o := transport.SocketOptions{
@@ -56,6 +56,17 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	k.open(r, cookie, b)
+}
+
+// handshake counts a client that is on its way in until done. It reports false
+// above the limit, and while the server shuts down.
+func (s *Server) handshake() (done func(), ok bool) {
+	done = func() { s.handshakes.Add(-1) }
+	if s.handshakes.Add(1) > int64(s.opt.MaxHandshakes) || s.draining.Load() {
+		done()
+		return nil, false
+	}
+	return done, true
 }
 
 // mayUpgrade checks a request before the upgrade and chooses the dialect.

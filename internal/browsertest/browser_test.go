@@ -56,10 +56,7 @@ func startBrowser() {
 		cancel() // waits for the process
 		stop()
 	}
-	browser.err = chromedp.Do(ctx)
-	if browser.err == nil {
-		browser.err = chromedp.Do(ctx, chromedp.Navigate("about:blank"))
-	}
+	browser.err = chromedp.Do(ctx, chromedp.Navigate("about:blank")) // starts it
 }
 
 func chromium() (string, error) {

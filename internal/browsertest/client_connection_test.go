@@ -131,7 +131,7 @@ func TestCutConnections(t *testing.T) {
 				};
 				window.done = Promise.all(Array.from({ length: 16 }, work))`, cuts*between))
 			for i := range cuts * between {
-				if got := <-calls; got != i {
+				if got := next(t, "a call", calls); got != i {
 					t.Fatalf("call %d ran as number %d", got, i)
 				}
 				if i%between == between/2 {

@@ -79,7 +79,7 @@ func TestApiIsNoThenable(t *testing.T) {
 		want(p, `return kind([JSON.stringify({ api }), api[Symbol.iterator], api[Symbol.asyncIterator], api.then, api.users.then])`,
 			`["{}",undefined,undefined,undefined,undefined]`)
 		p.run(`console.log(api); Object.prototype.toString.call(api); api == 1; await api.void()`)
-		if got := <-paths; got != "void" || len(paths) > 0 {
+		if got := next(t, "a call", paths); got != "void" || len(paths) > 0 {
 			t.Errorf("the server was asked for %q and %d more, want void alone", got, len(paths))
 		}
 	})
@@ -161,7 +161,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 	s := newSite(t, func() *ape.Server { return newServer(ape.Options{}, cancelled) })
 	p := open(t, s.url("/own"))
 	want(p, `try { await api.wait(null, { timeout: 50 }) } catch (error) { return error.code }`, "deadline")
-	if err := <-cancelled; err == nil {
+	if err := next(t, "the end of the call", cancelled); err == nil {
 		t.Error("the controller was not told of the deadline")
 	}
 	want(p, `
@@ -170,7 +170,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 		await api.void();
 		abort.abort("enough");
 		try { await call } catch (error) { return error.code + error.cause }`, "cancelledenough")
-	if err := <-cancelled; !errors.Is(err, context.Canceled) {
+	if err := next(t, "the end of the call", cancelled); !errors.Is(err, context.Canceled) {
 		t.Errorf("the controller's context ended with %v", err)
 	}
 	want(p, `return api.hello("fine")`, "Hello, fine!")
@@ -200,7 +200,7 @@ func TestTwoTabsAndReload(t *testing.T) {
 	if before == after {
 		t.Error("a reload took the session along")
 	}
-	if got := <-ended; got != before+" bye" && got != before+" ended" {
+	if got := next(t, "the end of a session", ended); got != before+" bye" && got != before+" ended" {
 		t.Errorf("a session ended as %q, want that of the page before the reload, by its bye", got)
 	}
 	want(two, `return api.hello("two")`, "Hello, two!")

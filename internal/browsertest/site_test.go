@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/goape/ape"
 )
@@ -195,6 +196,18 @@ func (l *link) url(path string) string { return "http://" + l.listener.Addr().St
 
 // cut breaks every connection. New ones are accepted.
 func (l *link) cut() { l.conns.breakAll() }
+
+// next receives from a channel, within the guard.
+func next[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(guard):
+		t.Fatalf("waited in vain for %s", what)
+		panic("not reached")
+	}
+}
 
 // inside is what stands between the tags of a script.
 func inside(script string) string {

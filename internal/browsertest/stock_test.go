@@ -156,7 +156,7 @@ func TestForeignPageIsRefused(t *testing.T) {
 		method: "POST", mode: "no-cors", credentials: "include", body: '{"type":"/void"}',
 	})`, s.addr))
 	for range 3 {
-		if err := <-refused; !strings.Contains(err.Error(), "TrustedOrigins") {
+		if err := next(t, "a refusal", refused); !strings.Contains(err.Error(), "TrustedOrigins") {
 			t.Error(err)
 		}
 	}

@@ -2,7 +2,9 @@ package hostile_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/subtle"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -193,12 +195,11 @@ func text(s string) []byte { return frame(fin|opText, []byte(s)) }
 
 // frame is a masked frame. first holds fin, the reserved bits and the opcode.
 func frame(first byte, payload []byte) []byte {
-	key := [4]byte{0x1d, 0xe7, 0x3a, 0x95}
-	b := append(sized(first, 0x80, uint64(len(payload))), key[:]...)
-	for i, c := range payload {
-		b = append(b, c^key[i%4])
-	}
-	return b
+	key := []byte{0x1d, 0xe7, 0x3a, 0x95}
+	b := append(sized(first, 0x80, uint64(len(payload))), key...)
+	masked := bytes.Repeat(key, len(payload)/4+1)[:len(payload)]
+	subtle.XORBytes(masked, masked, payload)
+	return append(b, masked...)
 }
 
 // sized is the beginning of a frame, up to the length.

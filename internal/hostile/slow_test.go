@@ -81,7 +81,7 @@ func TestPingsOfAPeerThatReadsNothing(t *testing.T) {
 					}
 				}()
 				before := heap()
-				for range 1000 {
+				for range 100 {
 					if p.send(flood) != nil {
 						break
 					}
@@ -124,11 +124,11 @@ func TestManyBigCallsThatWait(t *testing.T) {
 		p := w.hello(`{}`, nil)
 		before := heap()
 		big := strings.Repeat("x", 1<<20-100)
-		for i := range 100 {
+		for i := range 48 {
 			p.lines(fmt.Sprintf(`c %d wait "%s"`, 2*i+1, big))
 		}
 		synctest.Wait()
-		bounded(t, before, 64<<20)
+		bounded(t, before, 32<<20)
 		p.alive(time.Minute)
 		p.want(`e `)
 		w.served()
