@@ -134,12 +134,3 @@ func TestCookiesAreSecureUnderTLS(t *testing.T) {
 		want(t, fmt.Sprint(k.HttpOnly, k.Secure, k.SameSite, len(k.Value)), fmt.Sprint(true, c.secure, c.site, 26))
 	}
 }
-
-func TestTheDefaultServerIsOne(t *testing.T) {
-	want(t, ape.Default() == ape.Default(), true)
-	want(t, ape.ServerID(), ape.Default().ServerID())
-	want(t, ape.Online(), 0)
-	w := httptest.NewRecorder()
-	ape.ServeHTTP(w, httptest.NewRequest("GET", "/api/ape.js", nil))
-	want(t, w.Code, 200)
-}

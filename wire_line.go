@@ -338,5 +338,5 @@ func (s *session) acknowledge() {
 		return
 	}
 	s.unacked = 0
-	s.conn.w.Answer(s.got)
+	s.conn.w.Acknowledge(s.got)
 }

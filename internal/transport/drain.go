@@ -194,7 +194,7 @@ func (w *Writer) collect(b *batch) bool {
 		w.fill(b)
 	}
 	if len(b.buf) == 0 && b.lone.data == nil && !b.last {
-		w.due, w.kicked = false, false
+		w.due = false
 		w.restLocked()
 		return false
 	}
@@ -219,12 +219,11 @@ func (w *Writer) fill(b *batch) {
 		b.buf = append(b.buf, w.pong...)
 		w.ping, w.pong = false, nil
 	}
-	told := w.form == SocketMessages || w.form == StreamEvents || w.ack == w.told
-	if !told && (due > 0 || len(b.buf) > 0 || len(w.control) > 0 || w.kicked || w.sealed) {
+	if w.tell {
 		w.control = append(w.control, "a "...)
 		w.control = strconv.AppendUint(w.control, w.ack, 10)
 		w.control = append(w.control, '\n')
-		w.told = w.ack
+		w.tell = false
 	}
 	left := due
 	if w.form == SocketLines {

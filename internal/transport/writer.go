@@ -43,17 +43,16 @@ type Writer struct {
 	pong     []byte // frame of the last unanswered ping
 	ping     bool
 	ack      uint64 // to be told
-	told     uint64
-	kicked   bool // ack is reason enough to write
-	poll     bool // end behind the first counted frame
-	held     bool // the reader has more: nothing is flushed
-	due      bool // there may be something to write
-	flushing bool // somebody drains
-	sealed   bool // nothing may be queued any more
-	ended    bool // the last bytes are on the way or written
-	finished bool // done is closed
-	stopped  bool // no goroutine starts any more
-	dropped  bool // ended with drop: frames stay in the outbox
+	tell     bool   // it is
+	poll     bool   // end behind the first counted frame
+	held     bool   // the reader has more: nothing is flushed
+	due      bool   // there may be something to write
+	flushing bool   // somebody drains
+	sealed   bool   // nothing may be queued any more
+	ended    bool   // the last bytes are on the way or written
+	finished bool   // done is closed
+	stopped  bool   // no goroutine starts any more
+	dropped  bool   // ended with drop: frames stay in the outbox
 	last     uint64
 	closing  []byte        // the last line and the close frame
 	idle     chan struct{} // closed when whoever drains has stopped, for Stop
@@ -79,32 +78,16 @@ func (w *Writer) Control(line []byte) {
 	w.start(false)
 }
 
-// Acknowledge sets the number that rides along with the next write as an "a"
-// line, if it is not the one told last. It causes no write by itself. The
-// forms of the classic dialect tell none.
+// Acknowledge queues the line "a n", in front of everything else that is
+// queued. Of several that wait to be written only the newest is. The forms of
+// the classic dialect write none.
 func (w *Writer) Acknowledge(n uint64) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.ack = n
-}
-
-// Answer is Acknowledge with a write at once, also of the number told last: what
-// a ping asks for. Of several that wait to be written only the newest is.
-func (w *Writer) Answer(n uint64) {
-	w.mu.Lock()
-	if w.sealed || w.finished {
+	if w.sealed || w.finished || w.form == SocketMessages || w.form == StreamEvents {
 		w.mu.Unlock()
 		return
 	}
-	w.ack, w.told = n, n+1 // not told, that is
-	w.kicked, w.due = true, true
-	w.start(false)
-}
-
-// Kick sees to it that what is due is written now, an acknowledgement too.
-func (w *Writer) Kick() {
-	w.mu.Lock()
-	w.kicked, w.due = true, true
+	w.ack, w.tell, w.due = n, true, true
 	w.start(false)
 }
 

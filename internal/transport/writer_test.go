@@ -140,24 +140,25 @@ func TestControlComesBeforeFrames(t *testing.T) {
 	})
 }
 
-func TestAcknowledgementsRideAlong(t *testing.T) {
+func TestOnlyTheNewestAcknowledgementIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, o, w := attached(1000, transport.SocketLines)
+		w.Hold()
 		w.Acknowledge(1)
 		w.Acknowledge(2)
-		equal(t, r.frames()) // no write of its own
-		appendAll(t, o, "x\n")
-		equal(t, r.frames(), "a 2\nx\n")
-		appendAll(t, o, "y\n")
-		equal(t, r.frames(), "y\n") // told already
-		w.Kick()
 		equal(t, r.frames())
-		w.Acknowledge(3)
-		w.Kick()
-		equal(t, r.frames(), "a 3\n")
+		w.Release()
+		equal(t, r.frames(), "a 2\n")
+		appendAll(t, o, "x\n")
+		equal(t, r.frames(), "x\n") // told already
+		w.Acknowledge(2)            // a ping asks for it again
+		equal(t, r.frames(), "a 2\n")
+		w.Hold()
 		w.Acknowledge(4)
 		w.End(1000, "", nil, false)
 		equal(t, r.frames(), "a 4\n", "close 1000 ")
+		w.Acknowledge(5)
+		equal(t, r.frames())
 		w.Stop()
 	})
 }
@@ -169,7 +170,6 @@ func TestHoldDelaysEverything(t *testing.T) {
 		w.Hold()
 		o.Append(text("1\n"), true)
 		w.Control([]byte("p\n"))
-		w.Kick()
 		equal(t, r.frames())
 		w.Release()
 		equal(t, r.frames(), "p\n1\n")
@@ -307,7 +307,6 @@ func TestStopWaitsForWhoeverWrites(t *testing.T) {
 		r.take()
 		appendAll(t, o, "2\n")
 		w.Control([]byte("p\n"))
-		w.Kick()
 		w.End(1000, "", []byte("q\n"), false)
 		equal(t, r.frames())
 		<-w.Done()
