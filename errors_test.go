@@ -244,3 +244,29 @@ func TestErrorsCompareByCodeAndByIdentity(t *testing.T) {
 	want(t, ape.CodeOf(errors.New("x")), ape.Internal)
 	want(t, &ape.CloseError{Code: 4321, Reason: "why"}, "ape: session ended: closed.4321: why")
 }
+
+func TestACallThatIsCancelledInItsLaneLeavesTheOrderOfTheOthers(t *testing.T) {
+	overWays(t, func(t *testing.T, w way) {
+		s := newSite(t, nil)
+		free := make(chan struct{})
+		var ran []int
+		s.app.Handle("lane", ape.Serial(ape.Do(func(_ context.Context, n int) error {
+			<-free
+			ran = append(ran, n)
+			return nil
+		})))
+		u := s.join(w).(*lineUser)
+		var answers []<-chan result
+		for i := range 4 {
+			answers = append(answers, beginInOrder(u, "lane", fmt.Sprint(i)))
+		}
+		u.write("x 5", true) // the third
+		want(t, u.wait(answers[2]).code, ape.Cancelled)
+		close(free)
+		for _, i := range []int{0, 1, 3} {
+			want(t, u.wait(answers[i]), "undefined")
+		}
+		want(t, ran, "[0 1 3]")
+		want(t, u.call("lane", "4"), "undefined")
+	}, lineSocket, lineStream)
+}

@@ -305,4 +305,3 @@ func (u *lineUser) unsubscribe(channel string) result {
 	u.t.Helper()
 	return u.wait(u.open("u", channel, ""))
 }
-

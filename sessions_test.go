@@ -220,3 +220,32 @@ func peek(u *lineUser) string {
 	}
 	return u.pushes[0]
 }
+
+func TestAClientThatIsAskedToReconnectIsHeldUntilItIsLate(t *testing.T) {
+	overWays(t, func(t *testing.T, w way) {
+		s := newSite(t, nil)
+		one(s.app, "one")
+		u := s.join(w).(*lineUser)
+		begin := time.Now()
+		s.client(u).Reconnect(10 * time.Second)
+		want(t, u.next(), "quit restart resume")
+		want(t, u.call("one", ""), "1")
+		want(t, u.end(), "restart")
+		want(t, time.Since(begin), 15*time.Second)
+		want(t, u.connect(w.transport), "")
+		want(t, u.welcome.Gap, "")
+		s.client(u).Reconnect(10 * time.Second)
+		want(t, u.connect(w.transport), "") // it obeys
+		time.Sleep(time.Minute)
+		want(t, u.call("one", ""), "1")
+	}, lineSocket, lineStream)
+}
+
+func TestALongReasonIsCutBetweenCharacters(t *testing.T) {
+	overWays(t, func(t *testing.T, w way) {
+		s := newSite(t, nil)
+		u := s.join(w)
+		s.client(u).Close(ape.CloseKicked, strings.Repeat("ä", 200))
+		want(t, u.end(), "kicked")
+	}, classicSocket, lineSocket, lineStream)
+}
