@@ -65,26 +65,26 @@ func (s *Server) BroadcastOthers(clientID, event string, data any) error {
 // channel's last value, which new subscribers get first. All subscribers of a
 // channel get its messages in the same order. A leading slash of the name is
 // dropped. It returns an error when data cannot be encoded or the name is no
-// name.
+// name; Stats counts what a client cannot take.
 func (s *Server) Publish(channel string, data any) error {
 	p, err := newPush(pushMessage, channel, data)
 	if err != nil {
 		return err
 	}
-	var afters []func(error)
+	afters := map[*session]func(error){}
 	if hook := s.opt.OnSend; hook != nil {
 		for _, x := range s.hub.subscribers(p.name) {
 			if after := hook(&x.client, p.name, data); after != nil {
-				afters = append(afters, after)
+				afters[x] = after
 			}
 		}
 	}
-	_, err = s.hub.publish(p)
-	for _, after := range afters {
-		after(err)
+	missed := s.hub.publish(p)
+	for x, after := range afters {
+		after(missed[x])
 	}
 	s.trim()
-	return err
+	return nil
 }
 
 // Subscribers is the number of this server's clients that have subscribed to a
@@ -138,6 +138,7 @@ func (s *session) queue(f transport.Frame) error {
 	case s.over.Load():
 		return ErrGone
 	case f.Size() > s.line:
+		s.server.counters.unsent.Add(1)
 		return Errorf(TooLarge, "the message has %d bytes, the client takes %d", f.Size(), s.line)
 	}
 	var err error

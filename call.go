@@ -182,6 +182,7 @@ func (c *Call) control() (result any, err error) {
 // recoverPanic is deferred; it logs a panic and makes an error of it.
 func (c *Call) recoverPanic(result *any, err *error) {
 	if p := recover(); p != nil {
+		c.session.server.counters.panics.Add(1)
 		c.session.server.opt.Logger.Error("ape: panic in a call", "client", c.session.id, "path", c.path, "panic", p, "stack", string(debug.Stack()))
 		*result, *err = nil, errPanic
 	}

@@ -276,7 +276,8 @@ func (s *session) finish(c *Call, result any, err error) {
 	alone, stuck := s.release(c)
 	s.observeCall(c, fail)
 	if c.posted != nil {
-		return // answer has sent it
+		c.post(reply{body: f.Payload(), err: fail})
+		return
 	}
 	if !stuck {
 		if s.over.Load() || s.out.Append(f, alone) != transport.ErrFull {

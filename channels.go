@@ -153,16 +153,19 @@ func (h *hub) forget(s *session) {
 	}
 }
 
-// publish queues p for every subscriber and keeps it as the last value.
-func (h *hub) publish(p *push) (subscribers int, err error) {
+// publish queues p for every subscriber and keeps it as the last value. The
+// result tells who could not take it, and why.
+func (h *hub) publish(p *push) (missed map[*session]error) {
 	c := h.lock(p.name, h.limit > 0)
 	if c == nil {
-		return 0, nil
+		return nil
 	}
 	for s := range c.subs {
-		subscribers++
-		if e := s.push(p); e != nil && e != ErrGone {
-			err = e
+		if err := s.push(p); err != nil {
+			if missed == nil {
+				missed = map[*session]error{}
+			}
+			missed[s] = err
 		}
 	}
 	if h.limit > 0 {
@@ -173,7 +176,7 @@ func (h *hub) publish(p *push) (subscribers int, err error) {
 	if h.limit > 0 {
 		h.keep(c)
 	}
-	return subscribers, err
+	return missed
 }
 
 // subscribers is a copy, for hooks that must not run under a lock.

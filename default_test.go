@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -16,8 +18,18 @@ type greeter struct{}
 
 func (greeter) Hello(_ context.Context, name string) (string, error) { return "hello " + name, nil }
 
-// The package-level funcs are those of one server.
+// The package-level funcs are those of one server. It belongs to the process, so
+// the test has one of its own each time.
 func TestDefaultServer(t *testing.T) {
+	const inside = "APE_TEST_DEFAULT"
+	if os.Getenv(inside) == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDefaultServer$")
+		cmd.Env = append(os.Environ(), inside+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
 	entered := 0
 	ape.Use(func(next ape.Controller) ape.Controller {
 		return ape.ControllerFunc(func(ctx context.Context, c *ape.Call) (any, error) {

@@ -15,7 +15,7 @@ type dialect interface {
 	frame(p *push, last bool) (transport.Frame, error)
 	// answer is the one answer of a call: a result, or fail. What cannot be
 	// encoded or is too large for the client becomes a failure, which is
-	// returned. A classic POST's call is answered here, without a frame.
+	// returned.
 	answer(c *Call, result any, fail *Error) (transport.Frame, *Error)
 	// ended tells that the server has ended a subscription, if the dialect can.
 	ended(channel string, why *Error) (transport.Frame, bool)

@@ -88,11 +88,11 @@ func (u *lineUser) id() string { return u.public }
 // has. refused is why the server did not take it.
 func (u *lineUser) connect(over ape.Transport) (refused string) {
 	u.site.t.Helper()
-	hello := u.hello()
 	l := &link{hello: make(chan struct{}), done: make(chan struct{})}
 	u.state.Lock()
 	u.link = l
 	u.state.Unlock()
+	hello := u.hello() // from here on nothing of the older connection counts
 	ctx, cancel := context.WithCancel(context.Background())
 	hc, raw := u.site.dialer()
 	l.raw = func() io.Closer { return raw() }

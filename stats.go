@@ -20,8 +20,10 @@ type Stats struct {
 	Pushes    int64 // events and channel messages queued, one for each client
 	Malformed int64 // messages that could not be read
 	TooLarge  int64 // messages above the limit
+	Unsent    int64 // pushes left out because a client takes no message of that size
 	Repeated  int64 // messages that had come before and were dropped
 	Slow      int64 // clients closed as slow
+	Panics    int64 // of controllers and hooks; each is logged with its stack
 	Dropped   int64 // detached sessions ended above Options.MaxBacklog
 
 	QueuedBytes int64 // now, in the queues of all clients
@@ -31,6 +33,7 @@ type Stats struct {
 type counters struct {
 	sessions, resumed, gaps, calls, failed, pushes       atomic.Int64
 	malformed, tooLarge, repeated, slow, dropped, panics atomic.Int64
+	unsent                                               atomic.Int64
 }
 
 // Stats returns the server's figures. They are read one after the other.
@@ -41,7 +44,7 @@ func (s *Server) Stats() Stats {
 		Sessions: c.sessions.Load(), Resumed: c.resumed.Load(), Gaps: c.gaps.Load(),
 		Calls: c.calls.Load(), Failed: c.failed.Load(), Pushes: c.pushes.Load(),
 		Malformed: c.malformed.Load(), TooLarge: c.tooLarge.Load(), Repeated: c.repeated.Load(),
-		Slow: c.slow.Load(), Dropped: c.dropped.Load(),
+		Panics: c.panics.Load(), Unsent: c.unsent.Load(), Slow: c.slow.Load(), Dropped: c.dropped.Load(),
 	}
 }
 

@@ -223,14 +223,14 @@ func (k *socketConn) serve() {
 		k.said = true
 	}
 	k.mu.Unlock()
-	why := k.explain(err)
 	if b != nil {
 		b.lost()
+		// What came whole is taken before the close frame invites the client
+		// to come back.
+		<-b.ready
 	}
+	why := k.explain(err)
 	k.socket.Finish()
-	if b != nil {
-		<-b.ready // the session, if there will be one, is there
-	}
 	k.stopHeart()
 	if k.session != nil {
 		k.session.detach(&k.conn, why)

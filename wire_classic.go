@@ -33,11 +33,6 @@ func (classicDialect) answer(c *Call, result any, fail *Error) (transport.Frame,
 	defer buffers.put(scratch)
 	b, fail := appendClassic(transport.Begin((*scratch)[:0]), c, result, fail)
 	*scratch = b
-	if c.posted != nil {
-		head := len(transport.Begin(nil))
-		c.post(reply{body: bytes.Clone(b[head:]), err: fail})
-		return transport.Frame{}, fail
-	}
 	return transport.Text(bytes.Clone(b)), fail
 }
 
@@ -137,20 +132,21 @@ const skew = time.Minute
 
 // takeClassicCall begins a call. The refusal, if any, is the caller's to send;
 // a call that has been seen already is dropped without an answer, since a
-// second one with the same id would raise an error in the page. mu is held.
+// second one with the same id would raise an error in the page. A message
+// without a time is never taken for a repetition: it may be sent again with
+// right, and nothing tells the two apart. mu is held.
 func (s *session) takeClassicCall(doc []byte, m *classic.Message, query string, posted chan<- reply) *Error {
-	now := time.Now()
-	if m.HasCreatedAt {
+	if now := time.Now(); m.HasCreatedAt {
+		if s.seen.again(query, now) {
+			s.server.counters.repeated.Add(1)
+			if posted != nil {
+				return Errorf(Conflict, "this very message was sent before")
+			}
+			return nil
+		}
 		if off := now.Sub(time.UnixMilli(m.CreatedAt)); off > skew || off < -skew {
 			return Errorf(Invalid, "createdAt is %v away from the server's time; correct the clock of one of them", off.Round(time.Millisecond))
 		}
-	}
-	if s.seen.again(query, now) {
-		s.server.counters.repeated.Add(1)
-		if posted != nil {
-			return Errorf(Conflict, "this very message was sent before")
-		}
-		return nil
 	}
 	c := &Call{session: s, query: query, posted: posted}
 	switch {

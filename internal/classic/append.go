@@ -2,9 +2,6 @@ package classic
 
 import "github.com/goape/ape/internal/line"
 
-// Heartbeat is the message that keeps a streaming response alive. The clients drop it unseen.
-const Heartbeat = `{"type":"__heartbeat__"}`
-
 // AppendReply begins the reply to a call. A comma and the member data may follow; a brace ends it.
 func AppendReply(dst []byte, queryID string) []byte {
 	return line.AppendString(append(dst, `{"type":false,"queryId":`...), queryID)

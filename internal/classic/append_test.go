@@ -19,7 +19,6 @@ func TestMessagesOfTheServer(t *testing.T) {
 		`{"data":{"n":1},"type":"/a\"\\b\u2028\ufffd","queryId":false}`:                      append(classic.AppendMessage(nil, "a\"\\b\u2028\xff"), `,"data":{"n":1}}`...),
 		`{"err":"boom","error":"boom","code":"failed","type":false,"queryId":"29Q0B4W"}`:     classic.AppendError(nil, "29Q0B4W", "failed", "boom", nil),
 		`{"err":"busy","error":"busy","code":"busy","data":{"retryAfter":5},"type":false}`:   classic.AppendError(nil, "", "busy", "", []byte(`{"retryAfter":5}`)),
-		`{"type":"__heartbeat__"}`:                                                           []byte(classic.Heartbeat),
 	} {
 		var g, w any
 		if err := json.Unmarshal([]byte(want), &w); err != nil {

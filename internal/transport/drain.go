@@ -295,7 +295,7 @@ func (w *Writer) fillLines(b *batch, due int) (left int) {
 		b.buf = append(b.buf, lead...)
 		lead = nil
 		for range n {
-			b.buf = append(b.buf, w.out.peek(0).payload()...)
+			b.buf = append(b.buf, w.out.peek(0).Payload()...)
 			w.out.took()
 		}
 		due -= n

@@ -75,8 +75,8 @@ func Binary(buf []byte, octets int) Frame {
 // a WebSocket frame, and 32 for its place.
 func (f Frame) Size() int { return len(f.data) + slot }
 
-// payload is the frame without its header.
-func (f Frame) payload() []byte { return f.data[f.head:] }
+// Payload is the frame without its header. It must not be changed.
+func (f Frame) Payload() []byte { return f.data[f.head:] }
 
 // size is the number of bytes of f on a connection of this form.
 func (form Form) size(f Frame) int {
@@ -94,7 +94,7 @@ func (form Form) whole(f Frame) []byte {
 	case form <= SocketMessages:
 		return f.data
 	case form == StreamLines && !f.binary:
-		return f.payload()
+		return f.Payload()
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func (form Form) append(dst []byte, f Frame) []byte {
 	if whole := form.whole(f); whole != nil {
 		return append(dst, whole...)
 	}
-	line, octets := f.payload(), []byte(nil)
+	line, octets := f.Payload(), []byte(nil)
 	if f.binary {
 		line, octets = line[:len(line)-int(f.octets)], line[len(line)-int(f.octets):]
 		line = line[:bytes.LastIndexByte(line, '=')+1]

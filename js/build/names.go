@@ -5,13 +5,15 @@ package main
 // a property of the package's surface, of what travels as JSON, or of the
 // browser's objects.
 var internalNames = []string{
-	"ackTimer", "acked", "acknowledge", "acknowledged", "answer", "attach", "awake", "blank", "bye", "calls",
-	"channels", "control", "controls", "current", "cursor", "deliver", "dispatch", "drop", "dropped", "end",
-	"epoch", "fail", "failSome", "flush", "forget", "forgotten", "freeze", "functions",
-	"goAway", "gone", "greet", "greeted", "hand", "heard", "heardAt", "hello", "lastId", "leave", "listen",
-	"listeners", "lose", "patience", "patient", "payload", "posting", "probe", "probing",
-	"quit", "receive", "refuse", "refused", "renew", "request", "restart", "session",
-	"settings", "settle", "shut", "silent", "skip", "socket", "start", "started", "sweep", "taken", "tell",
-	"thaw", "timer", "token", "told", "tries", "unacknowledge", "waiting", "watch", "watcher", "welcome",
-	"welcomed", "withdraw", "withdrawn", "written",
+	"acked", "acknowledged", "acks", "after", "answer", "attach", "attempt", "awake", "backoff", "begin", "blank",
+	"bye", "calls", "channels", "configure", "connection", "control", "controls", "current",
+	"cursor", "cutOff", "deliver", "dispatch", "drop", "dropped", "end", "ended", "entry", "epoch", "fail",
+	"failSome", "finish", "flush", "forget", "forgotten", "freeze", "functions", "goAway", "gone", "greet",
+	"greeted", "hand", "head", "heard", "heardAt", "hello", "lastId", "leavePage", "letGo", "listen", "listeners",
+	"log", "lose", "moveFailed", "moveLater", "moveTimer", "patience", "patient", "payload", "place", "posting",
+	"posts", "probe", "probing", "quit", "receive", "refuse", "refused", "renew", "request", "restart", "retry",
+	"retryTimer", "session", "settings", "settle", "shut", "silent", "skip", "socket", "socketFrom", "start",
+	"started", "states", "stay", "successor", "sweep", "take", "taken", "tell", "token", "told", "tries",
+	"upgradeLater", "waiting", "wake", "waking", "watch", "watcher", "welcome", "welcomed", "withdraw",
+	"withdrawn", "written",
 }

@@ -1,3 +1,8 @@
+// src/kind.ts
+function kindOf(value) {
+  return value instanceof Error ? "Error" : Object.prototype.toString.call(value).slice(8, -1);
+}
+
 // src/base64.ts
 var chunk = 8192;
 function toBase64(bytes) {
@@ -14,8 +19,7 @@ function bytesOf(value) {
   if (ArrayBuffer.isView(value)) {
     return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   }
-  const isBuffer = Object.prototype.toString.call(value) === "[object ArrayBuffer]";
-  return isBuffer ? new Uint8Array(value) : void 0;
+  return kindOf(value) === "ArrayBuffer" ? new Uint8Array(value) : void 0;
 }
 
 // src/tag.ts
@@ -73,65 +77,58 @@ function parseTag(text) {
 // src/encode.ts
 function encodeValue(root) {
   const paths = /* @__PURE__ */ new Map();
-  return bare(root, []);
-  function bare(value, path) {
-    const [tag, plain] = tagged(value, path);
-    return tag ? { [bareKey(tag)]: plain } : plain;
-  }
-  function tagged(value, path) {
-    if (value === void 0) return ["U", null];
-    if (typeof value !== "object" || value === null) return ["", value];
-    const bytes = bytesOf(value);
+  const [tag, value] = tagged(root, []);
+  return tag ? { [bareKey(tag)]: value } : value;
+  function tagged(value2, path) {
+    if (value2 === void 0) return ["U", null];
+    if (typeof value2 !== "object" || value2 === null) return ["", value2];
+    const bytes = bytesOf(value2);
     if (bytes) return ["I", toBase64(bytes)];
-    const kind = value instanceof Error ? "Error" : Object.prototype.toString.call(value).slice(8, -1);
-    if (kind === "Date") return ["D", value.getTime()];
-    if (kind === "RegExp") return ["R", String(value)];
-    if (kind === "Error") return ["E", [value.name, value.message, value.stack]];
+    const kind = kindOf(value2);
+    if (kind === "Date") return ["D", value2.getTime()];
+    if (kind === "RegExp") return ["R", String(value2)];
+    if (kind === "Error") return ["E", [value2.name, value2.message, value2.stack]];
     if (kind === "Blob" || kind === "File") throw new TypeError(`ape: cannot send a ${kind}, send its arrayBuffer()`);
-    const seen = paths.get(value);
+    const seen = paths.get(value2);
     if (seen) return ["P", seen];
-    paths.set(value, path);
-    if (kind === "Map") return ["M", members(value, path)];
-    if (kind === "Set") return ["S", [...value].map((item, i) => bare(item, [...path, i]))];
-    if (Array.isArray(value)) return items(value, path);
-    if (typeof value.toJSON === "function") return tagged(value.toJSON(), path);
-    return ["", members(Object.entries(value).filter(([, member]) => member !== void 0), path)];
+    paths.set(value2, path);
+    if (kind === "Map") return ["M", untagged(value2)];
+    if (kind === "Set") return ["S", untagged(value2)];
+    if (Array.isArray(value2)) return items(value2, path);
+    if (typeof value2.toJSON === "function") return tagged(value2.toJSON(), path);
+    return ["", members(Object.entries(value2).filter(([, member]) => member !== void 0), path)];
   }
   function items(list, path) {
     const pairs = Array.from(list, (item, i) => tagged(item, [...path, i]));
-    const tags = pairs.map(([tag]) => tag);
+    const tags = pairs.map(([tag2]) => tag2);
     return [tags.some(Boolean) ? tags : "", pairs.map(([, plain]) => plain)];
   }
   function members(entries, path) {
-    const out = {};
-    for (const [key, value] of entries) {
-      const name = String(key);
-      const [tag, plain] = tagged(value, [...path, name]);
-      define(out, taggedKey(name, tag), plain);
-    }
-    return out;
+    return Object.fromEntries(entries.map(([name, value2]) => {
+      const [tag2, plain] = tagged(value2, [...path, name]);
+      return [taggedKey(name, tag2), plain];
+    }));
   }
 }
-function define(object, key, value) {
-  if (key !== "__proto__") object[key] = value;
-  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+function untagged(value) {
+  return JSON.parse(JSON.stringify(value, (_, item) => {
+    const kind = kindOf(item);
+    if (kind === "Set") return [...item];
+    if (kind === "Map") return Object.fromEntries(item);
+    const bytes = bytesOf(item);
+    return bytes ? toBase64(bytes) : item;
+  }));
 }
 
 // src/decode.ts
 function decodeValue(rawRoot) {
   const pointers = [];
-  const elements = /* @__PURE__ */ new Map();
+  const entries = isPlain(rawRoot) ? Object.entries(rawRoot) : [];
+  const rootTag = entries.length === 1 ? bareTag(entries[0][0]) : "";
   let root;
-  bare(rawRoot, (value) => root = value);
+  tagged(rootTag, rootTag ? entries[0][1] : rawRoot, (value) => root = value);
   for (const { path, place } of pointers) place(follow(path));
-  for (const [set, list] of elements) list.forEach((item) => set.add(item));
   return root;
-  function bare(raw, place) {
-    const entries = isPlain(raw) ? Object.entries(raw) : [];
-    const tag = entries.length === 1 && bareTag(entries[0][0]);
-    if (tag) tagged(tag, entries[0][1], place);
-    else tagged("", raw, place);
-  }
   function tagged(tag, raw, place) {
     switch (tag) {
       case "D":
@@ -149,53 +146,36 @@ function decodeValue(rawRoot) {
         pointers.push({ path: raw, place });
         return;
       case "M":
-        return place(toMap(raw));
+        return place(new Map(Object.entries(raw)));
       case "S":
-        return place(toSet(raw));
+        return place(new Set(raw));
     }
     if (Array.isArray(raw)) place(toArray(raw, Array.isArray(tag) ? tag : []));
     else place(isPlain(raw) ? toObject(raw) : raw);
   }
   function toObject(raw) {
     const object = {};
-    eachMember(raw, (name, value) => define(object, name, value));
-    return object;
-  }
-  function toMap(raw) {
-    const map = /* @__PURE__ */ new Map();
-    eachMember(raw, (name, value) => map.set(name, value));
-    return map;
-  }
-  function eachMember(raw, put) {
     for (const [key, item] of Object.entries(raw)) {
       const [name, tag] = splitKey(key);
-      tagged(tag, item, (value) => put(name, value));
+      tagged(tag, item, (value) => define(object, name, value));
     }
+    return object;
   }
   function toArray(raw, tags) {
     const list = [];
     raw.forEach((item, i) => tagged(tags[i] ?? "", item, (value) => list[i] = value));
     return list;
   }
-  function toSet(raw) {
-    const set = /* @__PURE__ */ new Set();
-    const list = [];
-    [...raw ?? []].forEach((item, i) => bare(item, (value) => list[i] = value));
-    elements.set(set, list);
-    return set;
-  }
   function follow(path) {
     return path.reduce((holder, key) => {
-      if (holder instanceof Map && holder.has(key)) return holder.get(key);
-      const members = elements.get(holder) ?? holder;
-      const open = Array.isArray(members) ? key !== "length" : isPlain(members);
-      if (open && Object.prototype.hasOwnProperty.call(members, key)) return members[key];
+      const open = Array.isArray(holder) || isPlain(holder);
+      if (open && Object.prototype.propertyIsEnumerable.call(holder, key)) return holder[key];
       throw new TypeError("ape: a <!P> leads nowhere");
     }, root);
   }
 }
 function isPlain(value) {
-  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  return kindOf(value) === "Object";
 }
 function toRegExp(text) {
   const [, source = text, flags] = /^\/([^]*)\/(\w*)$/.exec(text) ?? [];
@@ -203,6 +183,10 @@ function toRegExp(text) {
 }
 function toError([name, message, stack]) {
   return Object.assign(new Error(message), { name, stack });
+}
+function define(object, key, value) {
+  if (key !== "__proto__") object[key] = value;
+  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
 // src/codec.ts
@@ -253,7 +237,7 @@ var ApeError = class extends Error {
 
 // src/log.ts
 var bound = 1 << 20;
-function createLog() {
+function createLog(wake) {
   let entries = [];
   let bytes = 0;
   let withdrawn = 0;
@@ -268,6 +252,7 @@ function createLog() {
         throw new ApeError({ code: "overflow", message: "more than 1 MiB waits for the server" });
       }
       keep(entry);
+      wake();
       return entry;
     },
     /** Takes a line back. False when it has been written. */

@@ -70,7 +70,7 @@ export interface Client {
   subscribe<T = any>(channel: string, listener: Subscriber<T>): Unsubscribe;
   /** Sends an event, which is not answered. Throws an ApeError when too much waits, or after the end. */
   send(event: string, data?: unknown): void;
-  /** Hears one event of the server, or all of them. */
+  /** Hears one event of the server, or all of them, and likewise channels that only the server has subscribed us to. */
   on<T = any>(event: string, listener: (data: T) => void): Off;
   on(listener: (message: Message) => void): Off;
   /** Is called at once with the current state. */

@@ -1,5 +1,7 @@
 // Base64 of bytes, padded, as RFC 4648 section 4 has it.
 
+import { kindOf } from "./kind";
+
 /** Arguments that one call of String.fromCharCode takes on every browser. */
 const chunk = 8192;
 
@@ -21,6 +23,5 @@ export function bytesOf(value: unknown): Uint8Array | undefined {
   if (ArrayBuffer.isView(value)) {
     return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   }
-  const isBuffer = Object.prototype.toString.call(value) === "[object ArrayBuffer]";
-  return isBuffer ? new Uint8Array(value as ArrayBuffer) : undefined;
+  return kindOf(value) === "ArrayBuffer" ? new Uint8Array(value as ArrayBuffer) : undefined;
 }

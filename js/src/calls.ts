@@ -11,9 +11,12 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-interface Open {
+/** What was asked, and is not answered yet. */
+export interface Request {
+  id: number;
   path: string;
   entry: Entry;
+  answer: Promise<unknown>;
   settle(): void;
   resolve(value: unknown): void;
   reject(error: ApeError): void;
@@ -24,9 +27,8 @@ export type Calls = ReturnType<typeof createCalls>;
 /** The longest time that a timer of a browser can wait. */
 const longestTimer = 2 ** 31 - 1;
 
-/** `wake` is called when something was added to the log. */
-export function createCalls(log: Log, wake: () => void) {
-  const open = new Map<number, Open>();
+export function createCalls(log: Log) {
+  const open = new Map<number, Request>();
   let lastId = -1;
 
   return {
@@ -35,11 +37,11 @@ export function createCalls(log: Log, wake: () => void) {
 
     /** A call of `path`. The payload is already encoded. */
     call(path: string, payload: string | Uint8Array | undefined, { timeout = 0, signal }: CallOptions): Promise<unknown> {
-      const abort = () => cancel(new ApeError({ code: "cancelled", message: "cancelled by the caller" }, path, signal!.reason));
-      const expire = () => cancel(new ApeError({ code: "deadline", message: `no answer within ${timeout} ms` }, path));
+      const abort = () => cancel("cancelled", "cancelled by the caller", signal!.reason);
+      const expire = () => cancel("deadline", `no answer within ${timeout} ms`);
       const timed = timeout > 0 && timeout <= longestTimer;
 
-      const { id, answer, call } = start("c", path, timed ? ";t=" + Math.ceil(timeout) : "", payload);
+      const call = start("c", path, timed ? ";t=" + Math.ceil(timeout) : "", payload);
       const timer = timed ? setTimeout(expire, timeout) : undefined;
       signal?.addEventListener("abort", abort);
       call.settle = () => {
@@ -47,15 +49,12 @@ export function createCalls(log: Log, wake: () => void) {
         signal?.removeEventListener("abort", abort);
       };
       if (signal?.aborted) abort();
-      return answer;
+      return call.answer;
 
-      function cancel(error: ApeError): void {
-        end(id);
-        if (!log.withdraw(call.entry)) {
-          log.add("x " + id, undefined, true);
-          wake();
-        }
-        call.reject(error);
+      function cancel(code: string, message: string, cause?: unknown): void {
+        end(call.id);
+        if (!log.withdraw(call.entry)) log.add("x " + call.id, undefined, true);
+        call.reject(new ApeError({ code, message }, path, cause));
       }
     },
 
@@ -71,8 +70,8 @@ export function createCalls(log: Log, wake: () => void) {
 
     /** Fails calls that a test picks. Returns how many. */
     failSome(which: (entry: Entry) => boolean, failure: Failure): number {
-      const some = [...open].filter(([, { entry }]) => which(entry));
-      for (const [id] of some) fail(id, failure);
+      const some = [...open.values()].filter(({ entry }) => which(entry));
+      for (const { id } of some) fail(id, failure);
       return some.length;
     },
 
@@ -83,14 +82,14 @@ export function createCalls(log: Log, wake: () => void) {
   };
 
   /** Writes `op id name` and waits for its answer without a limit. Throws what Log.add throws. */
-  function start(op: string, path: string, params: string, payload?: string | Uint8Array, needed = false) {
+  function start(op: string, path: string, params: string, payload?: string | Uint8Array, needed = false): Request {
     const id = lastId + 2;
     const entry = log.add(`${op} ${id} ${writeName(path)}${params}`, payload, needed);
     lastId = id;
-    const call = { path, entry, settle() {} } as Open;
+    const call = { id, path, entry, settle() {} } as Request;
+    call.answer = new Promise((resolve, reject) => Object.assign(call, { resolve, reject }));
     open.set(id, call);
-    wake();
-    return { id, entry, call, answer: new Promise<unknown>((resolve, reject) => Object.assign(call, { resolve, reject })) };
+    return call;
   }
 
   function fail(id: number, failure: Failure): void {
@@ -98,7 +97,7 @@ export function createCalls(log: Log, wake: () => void) {
     call?.reject(new ApeError(failure, call.path));
   }
 
-  function end(id: number): Open | undefined {
+  function end(id: number): Request | undefined {
     const call = open.get(id);
     open.delete(id);
     call?.settle();

@@ -1,9 +1,9 @@
 // Subscriptions: one on the wire for each channel, however many functions listen.
 
 import { ApeError, type Failure } from "./error";
-import type { Calls } from "./calls";
+import type { Calls, Request } from "./calls";
 import { Listeners, guard } from "./listeners";
-import type { Entry, Log } from "./log";
+import type { Log } from "./log";
 
 export type Subscriber = (value: unknown) => void;
 
@@ -16,15 +16,19 @@ export interface Unsubscribe {
 interface Channel {
   listeners: Listeners<[value: unknown]>;
   last?: { value: unknown };
-  /** The newest `s` line and its id. */
-  entry: Entry;
-  id: number;
+  /** The newest `s` line. */
+  request: Request;
   ready: Promise<void>;
   settle(error?: ApeError): void;
 }
 
-export function createChannels(calls: Calls, log: Log) {
+export type Channels = ReturnType<typeof createChannels>;
+
+/** `event` hears what comes for channels that only the server has subscribed this client to. */
+export function createChannels(calls: Calls, log: Log, event: (type: string, data: unknown) => void) {
   const channels = new Map<string, Channel>();
+  /** Unsubscribed, and not answered yet: what still comes is for nobody. */
+  const leaving = new Set<string>();
 
   return {
     end,
@@ -46,14 +50,17 @@ export function createChannels(calls: Calls, log: Log) {
     /** A message came. */
     deliver(name: string, value: unknown): void {
       const channel = channels.get(name);
-      if (!channel) return;
-      channel.last = { value };
-      channel.listeners.tell(value);
+      if (channel) {
+        channel.last = { value };
+        channel.listeners.tell(value);
+      } else if (!leaving.has(name)) {
+        event(name, value);
+      }
     },
 
     /** The session is another one: subscribes again, but for what still waits to be written. */
     renew(): void {
-      for (const [name, channel] of channels) if (!channel.entry.waiting) request(name, channel, true);
+      for (const [name, channel] of channels) if (!channel.request.entry.waiting) request(name, channel, true);
     },
   };
 
@@ -73,22 +80,23 @@ export function createChannels(calls: Calls, log: Log) {
   }
 
   function request(name: string, channel: Channel, needed = false): void {
-    const { id, entry, answer } = calls.start("s", name, ";l", undefined, needed);
-    Object.assign(channel, { id, entry });
-    answer.then(
+    const asked = (channel.request = calls.start("s", name, ";l", undefined, needed));
+    asked.answer.then(
       () => channel.settle(),
       (error: ApeError) => {
         // An answer to an older request, or one that a new session will repeat, ends nothing.
-        const current = channel.id === id && channels.get(name) === channel;
+        const current = channel.request === asked && channels.get(name) === channel;
         if (current && !/^(lost|closed)$/.test(error.code)) end(name, error);
       },
     );
   }
 
-  function close(name: string, { entry, id }: Channel): void {
+  function close(name: string, { request }: Channel): void {
     channels.delete(name);
-    if (log.withdraw(entry)) calls.forget(id);
-    else calls.start("u", name, "", undefined, true).answer.catch(() => {});
+    if (log.withdraw(request.entry)) return calls.forget(request.id);
+    const left = () => leaving.delete(name);
+    leaving.add(name);
+    calls.start("u", name, "", undefined, true).answer.then(left, left);
   }
 
   /** The server ended the subscription, or refused it. */

@@ -50,8 +50,6 @@ export abstract class Connection {
   protected dropped = false;
   /** When the last byte came; 0 before the first. */
   protected heardAt = 0;
-  /** Number of the last counted line on this connection. */
-  private number = 0;
   private started = 0;
   private probing = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -136,14 +134,15 @@ export abstract class Connection {
   protected receive(head: string, octets?: Uint8Array): void {
     if (!head || this.dropped) return;
     if (isCounted(head)) {
-      const fits = this.welcomed && this.session.take(++this.number, head, octets);
-      if (!fits) this.lose({ code: "mismatch", then: "new" });
+      // Its number is the next one: what was taken before is what the hello said.
+      if (this.welcomed) this.session.take(head, octets);
+      else this.lose({ code: "mismatch", then: "new" });
       return;
     }
     const { op, id, payload } = parse(head)!; // it has no name
     if (op === "w" && !this.welcomed) this.welcome(object(payload));
     else if (op === "a") this.acknowledged(id);
-    else if (op === "p") this.control(this.session.acknowledge(true));
+    else if (op === "p") this.control(this.session.acks.write(true));
     else if (op === "q") this.quit(object(payload));
   }
 
@@ -153,13 +152,12 @@ export abstract class Connection {
   }
 
   private welcome(welcome: Welcome): void {
-    const result = this.session.welcome(welcome, this.transport === "websocket");
-    if (!result) return this.lose({ code: "mismatch", then: "new" });
-    this.number = result.seen;
+    const info = this.session.welcome(welcome, this.transport === "websocket");
+    if (!info) return this.lose({ code: "mismatch", then: "new" });
     this.welcomed = true;
     this.watch();
     this.flush(); // at once: a socket's lines are numbered from `got`, so all that may be acknowledged must be on it
-    this.watcher.welcomed(this, result.info);
+    this.watcher.welcomed(this, info);
   }
 
   private quit({ code, then, within = 0 }: Partial<Parting>): void {

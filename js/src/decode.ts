@@ -1,7 +1,7 @@
 // From parsed JSON with tags in its keys to values.
 
 import { fromBase64 } from "./base64";
-import { define } from "./encode";
+import { kindOf } from "./kind";
 import { type Tag, bareTag, splitKey } from "./tag";
 
 type Path = (string | number)[];
@@ -11,22 +11,14 @@ type Place = (value: unknown) => void;
 
 export function decodeValue(rawRoot: unknown): unknown {
   const pointers: { path: Path; place: Place }[] = [];
-  /** The elements of every set. A set is filled at the end, since pointers may be among them. */
-  const elements = new Map<unknown, unknown[]>();
 
+  // An object with a bare tag as its only key stands for a tagged root.
+  const entries = isPlain(rawRoot) ? Object.entries(rawRoot as object) : [];
+  const rootTag = entries.length === 1 ? bareTag(entries[0][0]) : "";
   let root: unknown;
-  bare(rawRoot, (value) => (root = value));
+  tagged(rootTag, rootTag ? entries[0][1] : rawRoot, (value) => (root = value));
   for (const { path, place } of pointers) place(follow(path));
-  for (const [set, list] of elements) list.forEach((item) => (set as Set<unknown>).add(item));
   return root;
-
-  /** Decodes a value that has no name: an object with a bare tag as its only key stands for a tagged value. */
-  function bare(raw: unknown, place: Place): void {
-    const entries = isPlain(raw) ? Object.entries(raw as object) : [];
-    const tag = entries.length === 1 && bareTag(entries[0][0]);
-    if (tag) tagged(tag, entries[0][1], place);
-    else tagged("", raw, place);
-  }
 
   function tagged(tag: Tag, raw: any, place: Place): void {
     switch (tag) {
@@ -44,10 +36,10 @@ export function decodeValue(rawRoot: unknown): unknown {
         place(undefined);
         pointers.push({ path: raw, place });
         return;
-      case "M":
-        return place(toMap(raw));
+      case "M": // what it holds has no tags, as in a set
+        return place(new Map(Object.entries(raw)));
       case "S":
-        return place(toSet(raw));
+        return place(new Set(raw));
     }
     if (Array.isArray(raw)) place(toArray(raw, Array.isArray(tag) ? tag : []));
     else place(isPlain(raw) ? toObject(raw) : raw);
@@ -55,21 +47,11 @@ export function decodeValue(rawRoot: unknown): unknown {
 
   function toObject(raw: Record<string, unknown>): object {
     const object = {};
-    eachMember(raw, (name, value) => define(object, name, value));
-    return object;
-  }
-
-  function toMap(raw: Record<string, unknown>): Map<string, unknown> {
-    const map = new Map<string, unknown>();
-    eachMember(raw, (name, value) => map.set(name, value));
-    return map;
-  }
-
-  function eachMember(raw: Record<string, unknown>, put: (name: string, value: unknown) => void): void {
     for (const [key, item] of Object.entries(raw)) {
       const [name, tag] = splitKey(key);
-      tagged(tag, item, (value) => put(name, value));
+      tagged(tag, item, (value) => define(object, name, value));
     }
+    return object;
   }
 
   function toArray(raw: unknown[], tags: Tag[]): unknown[] {
@@ -78,28 +60,18 @@ export function decodeValue(rawRoot: unknown): unknown {
     return list;
   }
 
-  function toSet(raw: Iterable<unknown> | null): Set<unknown> {
-    const set = new Set();
-    const list: unknown[] = [];
-    [...(raw ?? [])].forEach((item, i) => bare(item, (value) => (list[i] = value)));
-    elements.set(set, list);
-    return set;
-  }
-
-  /** Walks own members of decoded containers only: nothing that a prototype offers is data. */
+  /** Walks own members of objects and arrays only: nothing that a prototype offers is data. */
   function follow(path: Path): unknown {
     return path.reduce((holder: any, key) => {
-      if (holder instanceof Map && holder.has(key)) return holder.get(key);
-      const members = elements.get(holder) ?? holder;
-      const open = Array.isArray(members) ? key !== "length" : isPlain(members);
-      if (open && Object.prototype.hasOwnProperty.call(members, key)) return members[key];
+      const open = Array.isArray(holder) || isPlain(holder);
+      if (open && Object.prototype.propertyIsEnumerable.call(holder, key)) return holder[key];
       throw new TypeError("ape: a <!P> leads nowhere");
     }, root);
   }
 }
 
 function isPlain(value: unknown): boolean {
-  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  return kindOf(value) === "Object";
 }
 
 /** `/source/flags`; without slashes all of it is the source. */
@@ -111,4 +83,10 @@ function toRegExp(text: string): RegExp {
 /** Always an Error, whatever its name: a page's other classes of errors are not the sender's to choose. */
 function toError([name, message, stack]: string[]): Error {
   return Object.assign(new Error(message), { name, stack });
+}
+
+/** Assigns also where the key is `__proto__`, which is data like any other. */
+function define(object: object, key: string, value: unknown): void {
+  if (key !== "__proto__") (object as Record<string, unknown>)[key] = value;
+  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }

@@ -18,7 +18,8 @@ export type Log = ReturnType<typeof createLog>;
 /** Bytes that may wait for the server. */
 const bound = 1 << 20;
 
-export function createLog() {
+/** `wake` is called when a line was added, and must not write before it returns. */
+export function createLog(wake: () => void) {
   let entries: Entry[] = [];
   let bytes = 0;
   let withdrawn = 0;
@@ -36,6 +37,7 @@ export function createLog() {
         throw new ApeError({ code: "overflow", message: "more than 1 MiB waits for the server" });
       }
       keep(entry);
+      wake();
       return entry;
     },
 

@@ -3,20 +3,22 @@
 /** What the client does about it. */
 export interface Guest {
   awake(): void;
-  offline(): void;
+  cutOff(): void;
   freeze(): void;
-  thaw(): void;
-  leave(): void;
+  /** Connects. */
+  attempt(): void;
+  /** Ends the session, with a goodbye. */
+  finish(code: string, bye: boolean): void;
 }
 
 /** Watches until the returned function is called. Outside a browser there is nothing to watch. */
 export function watchPage(guest: Guest): () => void {
   if (typeof addEventListener !== "function") return () => {};
   const handlers: Record<string, (event: PageTransitionEvent) => void> = {
-    pagehide: ({ persisted }) => (persisted ? guest.freeze() : guest.leave()),
-    pageshow: ({ persisted }) => persisted && guest.thaw(),
+    pagehide: ({ persisted }) => (persisted ? guest.freeze() : guest.finish("left", true)),
+    pageshow: ({ persisted }) => persisted && guest.attempt(),
     online: () => guest.awake(),
-    offline: () => guest.offline(),
+    offline: () => guest.cutOff(),
     visibilitychange: () => document.visibilityState === "visible" && guest.awake(),
   };
   const each = (change: typeof addEventListener) => {

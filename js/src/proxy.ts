@@ -6,7 +6,8 @@ import type { Client } from "./client";
 const never = new Set(["then", "toJSON", "inspect"]);
 
 export function createApi(client: Client): any {
-  const root = {
+  const root: object = {
+    __proto__: null,
     $: client,
     on: client.on,
     setOnReceiver: client.on,
@@ -14,11 +15,11 @@ export function createApi(client: Client): any {
     get transport() {
       return client.transport;
     },
-  } as Record<PropertyKey, unknown>;
+  };
   return path(client, "", root);
 }
 
-function path(client: Client, name: string, reserved: Record<PropertyKey, unknown>): unknown {
+function path(client: Client, name: string, reserved?: any): unknown {
   const call = (...args: unknown[]): unknown => {
     const [first, ...rest] = args;
     const isSuffix = typeof first === "string" && first[0] === "/" && rest.length > 0;
@@ -29,10 +30,10 @@ function path(client: Client, name: string, reserved: Record<PropertyKey, unknow
   };
   return new Proxy(call, {
     get(_, key) {
-      if (Object.prototype.hasOwnProperty.call(reserved, key)) return reserved[key];
+      if (reserved && key in reserved) return reserved[key];
       if (key === Symbol.toPrimitive) return () => `[ape ${name}]`;
       if (typeof key === "symbol" || never.has(key)) return undefined;
-      return path(client, name ? `${name}/${key}` : key, {});
+      return path(client, name ? `${name}/${key}` : key);
     },
   });
 }

@@ -2,6 +2,7 @@
 
 import { delay } from "./backoff";
 import { Connection, object } from "./connection";
+import { limited } from "./limited";
 import { writeLine } from "./line";
 import type { Entry } from "./log";
 
@@ -91,7 +92,8 @@ export class StreamingConnection extends Connection {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return lines;
-      const heads = (rest + decoder.decode(value, { stream: true })).split("\n");
+      const heads = decoder.decode(value, { stream: true }).split("\n");
+      heads[0] = rest + heads[0];
       rest = heads.pop()!;
       lines += heads.filter(Boolean).length;
       this.heard(heads);
@@ -102,65 +104,55 @@ export class StreamingConnection extends Connection {
   private async refused(response: Response): Promise<void> {
     const { status } = response;
     const { code = String(status), ...said } = object(/^q (.*)/.exec(await response.text())?.[1]);
-    const then = isOurs(response) && (status === 400 || status === 403) ? "final" : "resume";
-    this.lose({ then, within: retryAfter(response), told: isOurs(response), ...said, code });
+    const told = isOurs(response);
+    const then = told && (status === 400 || status === 403) ? "final" : "resume";
+    this.lose({ then, within: retryAfter(response), told, ...said, code });
   }
 
   /** Sends what there is to send, one POST at a time. */
   private async posts(): Promise<void> {
-    const { session, gone } = this;
+    const { session } = this;
     const { log } = session;
     let limit = bodySize;
     this.posting = true;
-    for (let failures = 0; ; ) {
+    for (let failures = 0; !this.dropped; ) {
       const { epoch } = session;
       const { taken } = log;
       const entries = log.after(taken, limit);
       const response = await this.answer(entries);
       if (response === null) return void (this.posting = false);
-      if (gone.signal.aborted) return;
-      if (session.epoch !== epoch) continue;
+      if (this.dropped || session.epoch !== epoch) continue;
 
+      const status = response?.status;
       const got = Number(response?.headers.get("Ape-Got") ?? NaN);
       if (got >= 0) this.acknowledged(got);
-      failures = log.taken > taken || (response?.status === 204 && !entries.length) ? 0 : failures + 1;
+      failures = log.taken > taken || (status === 204 && !entries.length) ? 0 : failures + 1;
       if (!failures) continue;
-      session.unacknowledge();
-      if (response?.status === 409 && got < taken) return this.lose({ code: "mismatch", then: "new" });
-      if (response?.status === 410 || failures === mostFailures) return this.lose({});
-      if (response?.status === 413) {
+      session.acks.repeat();
+      if (status === 409 && got < taken) return this.lose({ code: "mismatch", then: "new" });
+      if (status === 410 || failures === mostFailures) return this.lose({});
+      if (status === 413) {
         if (entries.length === 1) session.skip(entries[0]);
         limit = 1;
       } else {
-        await sleep(Math.max(retryAfter(response), delay(failures)), gone.signal);
+        await sleep(Math.max(retryAfter(response), delay(failures)));
       }
     }
   }
 
   /** The response to a POST: null when there is nothing to send, undefined when none of our server's came in time. */
   private async answer(entries: Entry[]): Promise<Response | undefined | null> {
-    const { controls, gone } = this;
+    const { controls } = this;
     this.controls = "";
-    const abort = new AbortController();
-    const stop = () => abort.abort();
-    const timer = setTimeout(stop, answerWithin);
-    gone.signal.addEventListener("abort", stop);
-    try {
-      const response = await this.post(entries, controls, { signal: abort.signal });
-      return !response || isOurs(response) || response.status === 413 ? response : undefined;
-    } catch {
-      return undefined;
-    } finally {
-      clearTimeout(timer);
-      gone.signal.removeEventListener("abort", stop);
-    }
+    const response = await limited(answerWithin, (signal) => this.post(entries, controls, { signal }), this.gone.signal);
+    return !response || isOurs(response) || response.status === 413 ? response : undefined;
   }
 
   /** Sends lines, with what is to be acknowledged; null when there are none. */
   private async post(entries: Entry[], controls: string, init: RequestInit): Promise<Response | null> {
     const { log, token } = this.session;
     const lines = entries.map(({ head, payload }) => writeLine(head, payload));
-    const body = [this.session.acknowledge(), ...lines, controls].join("");
+    const body = [this.session.acks.write(), ...lines, controls].join("");
     const headers: Record<string, string> = { "Ape-Session": token, "Ape-Protocol": "ape.1" };
     if (entries.length) headers["Ape-Seq"] = String(log.taken + 1);
     return body ? this.request({ method: "POST", body, headers, ...init }) : null;
@@ -186,12 +178,6 @@ function retryAfter(response?: Response): number {
   return 1000 * Number(response?.headers.get("Retry-After")) || 0;
 }
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

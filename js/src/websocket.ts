@@ -2,6 +2,7 @@
 
 import { Connection, type Parting, type Settings, type Watcher } from "./connection";
 import { parse, writeLine } from "./line";
+import type { Entry } from "./log";
 import type { Session } from "./session";
 
 /** Bytes that are joined into one message: what is cut is repeated whole. */
@@ -42,10 +43,10 @@ export class SocketConnection extends Connection {
     if (!this.welcomed || this.dropped) return;
     const { log } = this.session;
     if (this.cursor < 0) this.cursor = log.taken;
-    let text = this.session.acknowledge();
-    for (;;) {
-      const entries = log.after(this.cursor, messageSize);
-      if (!entries.length) break;
+    let text = this.session.acks.write();
+    let entries: Entry[];
+    do {
+      entries = log.after(this.cursor, messageSize);
       this.cursor += entries.length;
       for (const { head, payload } of entries) {
         if (payload instanceof Uint8Array) {
@@ -58,8 +59,7 @@ export class SocketConnection extends Connection {
       }
       this.control(text);
       text = "";
-    }
-    this.control(text);
+    } while (entries.length);
   }
 
   bye(): void {

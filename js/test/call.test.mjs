@@ -3,6 +3,15 @@ import { test } from "node:test";
 import { ApeError } from "../dist/ape.mjs";
 import { inWorld, outcome, settle } from "../fake/world.mjs";
 
+/** The error of a call that is awaited, and nothing else. */
+async function failed(call) {
+  try {
+    await call;
+  } catch (error) {
+    return error;
+  }
+}
+
 test("a call is written with its path, its deadline and its data, and resolves with the answer", inWorld(async (world) => {
   const socket = await world.socket();
   const answer = world.api.users.list({ limit: 3 });
@@ -50,12 +59,22 @@ test("a call times out under await, once, and tells the server", inWorld(async (
   const socket = await world.socket();
   const call = outcome(world.api.slow());
   await settle();
-  const late = world.api.slow(1, { timeout: 50 }).catch((error) => error);
+  const late = failed(world.api.slow(1, { timeout: 50 }));
   await world.clock.pass(50);
   assert.equal((await late).code, "deadline");
   assert.deepEqual(socket.take(), ["c 1 slow;t=10000", "c 3 slow;t=50 1", "x 3"]);
   assert.equal(await call, "pending");
   socket.send('e 3 {"code":"cancelled"}', "r 1 1"); // what comes after the x crossed with it
+}));
+
+test("a call without an answer fails after 10 s, also where it is only awaited", inWorld(async (world) => {
+  const socket = await world.socket();
+  const late = failed(world.api.slow());
+  await world.clock.pass(9_999);
+  assert.deepEqual(socket.take(), ["c 1 slow;t=10000"]);
+  await world.clock.pass(1);
+  assert.equal((await late).code, "deadline");
+  assert.deepEqual(socket.take(), ["x 1"]);
 }));
 
 test("a call without a limit waits, and leaves no timer", inWorld(async (world) => {
@@ -101,6 +120,18 @@ test("calls made before connecting are sent in order, those that timed out are n
   world.network.sockets[0].readyState = 1;
   world.network.sockets[0].onopen();
   const socket = await world.socket();
+  assert.deepEqual(socket.take(), ["c 3 second;t=10000 2"]);
+  socket.send("r 3 true");
+  assert.equal(await second, true);
+}));
+
+test("calls made during a reconnect are sent in order, those that timed out are not", inWorld(async (world) => {
+  (await world.socket()).cut();
+  const first = failed(world.api.first(1, { timeout: 100 }));
+  const second = world.api.second(2);
+  await world.clock.pass(500);
+  assert.equal((await first).code, "deadline");
+  const socket = await world.socket({ recovered: 0, got: 0 });
   assert.deepEqual(socket.take(), ["c 3 second;t=10000 2"]);
   socket.send("r 3 true");
   assert.equal(await second, true);

@@ -15,6 +15,32 @@ test("a single function subscribes, whatever the depth of the path", inWorld(asy
   assert.deepEqual(seen, ["old", "new", 1]);
 }));
 
+test("a channel that only the server has subscribed this page to is heard by on", inWorld(async (world) => {
+  const socket = await world.socket();
+  const seen = [];
+  world.api.on("rooms/lobby", (data) => seen.push(data));
+  world.api.on((message) => seen.push(message));
+  world.api.own((value) => seen.push("own " + value));
+  await settle();
+  socket.send("r 1", 'b rooms/lobby {"at<!D>":7}', "b own 1", "m other 2");
+  await settle();
+  const at = { at: new Date(7) };
+  assert.deepEqual(seen, [at, { type: "rooms/lobby", data: at }, "own 1", { type: "other", data: 2 }]);
+}));
+
+test("what still comes between unsubscribing and its answer is for nobody", inWorld(async (world) => {
+  const socket = await world.socket();
+  const seen = [];
+  const off = world.api.news(() => {});
+  world.api.on((message) => seen.push(message.data));
+  await settle();
+  off();
+  await settle();
+  socket.send("b news 1", "r 1", "b news 2", "r 3", "b news 3");
+  await settle();
+  assert.deepEqual(seen, [3]);
+}));
+
 test("functions share one subscription, the later ones get the last value, the last one to go ends it", inWorld(async (world) => {
   const socket = await world.socket();
   const seen = [];

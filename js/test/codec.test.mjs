@@ -7,7 +7,7 @@ const vectors = JSON.parse(readFileSync(new URL("../../codec/testdata/jss_vector
 
 // What the published codec gets wrong, and this one does differently on purpose. A vector that is listed here and passes
 // all the same fails the test.
-const lost = "the reference does not look into sets and maps: types in there are lost";
+const lost = "the reference writes {} for a set or a map in a map, and so loses what it holds";
 const rootObject = "the reference makes an object of a root array and cannot write a root that is no object";
 const rootTag = "a bare tag as the only key of the root stands for a tagged root, which the reference cannot write";
 const protect = "the reference takes a tag off a key that only looks tagged";
@@ -21,11 +21,7 @@ const newline = "the reference drops what stands before a line break in a key";
 const flags = "the reference does not know newer flags of regular expressions";
 
 const encodeDeviations = {
-  "Set containing Date: inner type lost (ISO string)": lost,
-  "Map containing Date: inner type lost": lost,
   "Map containing Set: inner becomes {}": lost,
-  "Set containing undefined: JSON null": lost,
-  "Map value undefined: dropped by JSON": lost,
   "root array becomes object with index keys": rootObject,
   "root array with Date": rootObject,
   "root array with undefined (dropped)": rootObject,
@@ -54,8 +50,6 @@ const decodeDeviations = {
   "array of Errors": errorClass,
   "key \"<!D>\" only (name part empty)": rootTag,
   "tag R unknown flag d": flags,
-  "tag M": lost,
-  "tag S content is not decoded": lost,
   "pointer to missing last segment": nowhere,
   "pointer to __proto__": nowhere,
   "pointer to constructor": nowhere,
@@ -133,13 +127,13 @@ for (const { name, jss, decoded, decodeError } of [...vectors.encode.filter((v) 
 
 const roundTrip = (value) => decode(encode(value));
 
-test("every type survives at the root, in objects, in arrays of arrays, in sets and in maps", () => {
+test("every type survives at the root, in objects and in arrays of arrays", () => {
   const stack = "RangeError: r\n    at x";
   const values = [
     new Date(7),
     /a\/b[/]/gi,
     new Map([["k", 1], ["", 2], ["<!D>", 3]]),
-    new Set([1, "a", null, undefined]),
+    new Set([1, "a", null]),
     Uint8Array.of(0, 255),
     undefined,
     Object.assign(new Error("r"), { name: "RangeError", stack }),
@@ -151,7 +145,7 @@ test("every type survives at the root, in objects, in arrays of arrays, in sets 
     [],
     [[new Date(1), [new Date(2), 3]], [[]], new Date(4)],
   ];
-  const wraps = [(v) => v, (v) => ({ v: [v] }), (v) => [[v, 1], [2, v]], (v) => new Set([v, 1]), (v) => new Map([["k", v]])];
+  const wraps = [(v) => v, (v) => ({ v: [v] }), (v) => [[v, 1], [2, v]]];
   for (const value of values) {
     for (const wrap of wraps) assert.deepEqual(describe(roundTrip(wrap(value))), describe(wrap(value)));
     for (const outer of wraps) {
@@ -179,22 +173,41 @@ test("an empty name keeps its tag apart from the tag of a value without a name",
 
 test("shared and circular values are the same object on the other side", () => {
   const shared = { n: 1 };
-  const root = { list: [shared, shared], set: new Set([shared]), map: new Map([["s", shared]]) };
+  const set = new Set([1]);
+  const root = { list: [shared, shared], sets: [set, set] };
   root.self = root;
-  root.set.add(root);
-  root.map.set("up", root.map);
   const copy = roundTrip(root);
-  const [first] = copy.list;
-  assert.ok(copy.list[1] === first && copy.set.has(first) && copy.map.get("s") === first);
-  assert.ok(copy.self === copy && copy.set.has(copy) && copy.map.get("up") === copy.map);
+  assert.equal(copy.list[1], copy.list[0]);
+  assert.equal(copy.sets[1], copy.sets[0]);
+  assert.equal(copy.self, copy);
 
-  const inSet = {};
-  const outside = roundTrip([new Set([inSet]), inSet]);
-  assert.ok(outside[0].has(outside[1]));
   const loop = [];
   loop.push(loop);
   const [element] = roundTrip(loop);
   assert.equal(element[0], element);
+});
+
+test("what a set or a map holds is plain JSON, written and read without tags", () => {
+  const at = new Date(7);
+  assert.equal(encode(new Set([at, undefined, { at }])), `{"<!S>":["${at.toJSON()}",null,{"at":"${at.toJSON()}"}]}`);
+  assert.equal(encode(new Map([["at", at], ["no", undefined], [1, "<!D>"], ["x<!D>", 1]])), `{"<!M>":{"1":"<!D>","at":"${at.toJSON()}","x<!D>":1}}`);
+  assert.equal(encode({ s: new Set([new Set([1]), new Map([["a", 2]]), Uint8Array.of(1)]) }), '{"s<!S>":[[1],{"a":2},"AQ=="]}');
+  const shared = {};
+  assert.equal(encode([new Set([shared]), shared]), '{"<![S,]>":[[{}],{}]}');
+  assert.deepEqual(decode('{"s<!S>":[{"d<!D>":1}],"m<!M>":{"d<!D>":1,"__proto__":2}}'), {
+    s: new Set([{ "d<!D>": 1 }]),
+    m: new Map([["d<!D>", 1], ["__proto__", 2]]),
+  });
+});
+
+test("a circle through a set or a map is an error", () => {
+  const inItself = new Set();
+  inItself.add(inItself);
+  const list = [];
+  list.push(list);
+  const root = {};
+  root.map = new Map([["root", root]]);
+  for (const value of [inItself, new Set([list]), root]) assert.throws(() => encode({ value }), Error);
 });
 
 test("typed arrays, views and buffers come as Uint8Array; classes by their members or toJSON", () => {
@@ -215,8 +228,8 @@ test("__proto__ and its like are data, on both ways, and pollute nothing", () =>
   assert.equal(value.polluted, undefined);
   assert.deepEqual(Object.keys(value), ["__proto__", "constructor", "d"]);
   assert.equal(encode(value), text);
-  for (const path of [["__proto__"], ["constructor"], ["l", "length"], ["l", "map"], ["d", "getTime"], ["s", 0], [null]]) {
-    const text = JSON.stringify({ "l<![D]>": [1], "d<!D>": 1, s: "text", "p<!P>": path });
+  for (const path of [["set", 0], ["map", "k"], ["__proto__"], ["constructor"], ["l", "length"], ["l", "map"], ["d", "getTime"], ["s", 0], [null]]) {
+    const text = JSON.stringify({ "l<![D]>": [1], "d<!D>": 1, s: "text", "set<!S>": [{}], "map<!M>": { k: 1 }, "p<!P>": path });
     assert.throws(() => decode(text), TypeError, text);
   }
   assert.throws(() => decode('{"a":{"__proto__":1},"b<!P>":["a","__proto__","x"]}'), TypeError);
@@ -238,8 +251,6 @@ test("hostile text costs time in proportion to its length", { timeout: 60_000 },
   const pointers = (path) => `"a<![${"P,".repeat(n)}]>":[${Array(n).fill(path)}]`;
   const { o, a } = decode(`{"o":{"x":1},${pointers('["o"]')}}`);
   assert.ok(a.length === n && a.every((item) => item === o));
-  const numbers = Array.from({ length: n }, (_, i) => i);
-  assert.equal(decode(`{"s<!S>":[${numbers}],${pointers('["s",1]')}}`).a[n - 1], 1);
 });
 
 test("what is nested too deep is an error, no end of the program", () => {

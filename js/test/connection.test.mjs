@@ -104,28 +104,43 @@ test("go away: the connection works on until the next one has shown a byte", inW
   assert.deepEqual(world.states, ["connecting", "connected"]);
 }));
 
-test("backoff: below min(30 s, 0.5 s × 2^n), from the start again when a connection stood for 10 s", async () => {
+/** Seconds between attempts that fail, where every random number is `random`. */
+async function waits(random) {
+  const all = [];
   await inWorld(async (world) => {
     (await world.socket()).cut();
     world.network.socketsDo = world.network.getsDo = "refuse";
     world.network.pingAnswer = () => Promise.reject(new TypeError("refused"));
-    const waits = [];
-    for (let last = world.clock.now; waits.length < 10; ) {
+    for (let last = world.clock.now; all.length < 9; ) {
       const { length } = world.network.sockets;
-      while (world.network.sockets.length === length) await world.clock.pass(100);
-      waits.push(Math.round((world.clock.now - last) / 100) / 10);
+      while (world.network.sockets.length === length) await world.clock.pass(25);
+      all.push(Math.round((world.clock.now - last) / 25) / 40);
       last = world.clock.now;
     }
-    assert.deepEqual(waits, [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]);
-    world.network.socketsDo = "open";
-    await world.clock.pass(30_000);
-    const socket = await world.socket({ recovered: 0, got: 0 });
-    await world.clock.pass(10_000);
-    const { length } = world.network.sockets;
-    socket.cut();
-    await world.clock.pass(500);
-    assert.equal(world.network.sockets.length, length + 1);
-  }, { random: () => 0.9999 })();
+  }, { random: () => random })();
+  return all;
+}
+
+test("backoff: a random time below min(30 s, 0.5 s × 2^n)", async () => {
+  assert.deepEqual(await waits(0.9999), [0.5, 1, 2, 4, 8, 16, 30, 30, 30]);
+  assert.deepEqual(await waits(0.0999), [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3, 3, 3]);
+});
+
+test("backoff begins again when a connection stood for 10 s, and not before", async () => {
+  for (const [stood, wait] of [[9_999, 1_000], [10_000, 500]]) {
+    await inWorld(async (world) => {
+      (await world.socket()).cut();
+      await world.clock.pass(500);
+      const socket = await world.socket({ recovered: 0, got: 0 });
+      await world.clock.pass(stood);
+      socket.cut();
+      const { length } = world.network.sockets;
+      await world.clock.pass(wait - 10);
+      assert.equal(world.network.sockets.length, length, String(stood));
+      await world.clock.pass(10);
+      assert.equal(world.network.sockets.length, length + 1, String(stood));
+    }, { random: () => 0.9999 })();
+  }
 });
 
 test("silence for twice the beat: the connection is given up and resumed", inWorld(async (world) => {
@@ -195,6 +210,13 @@ test("online ends the wait for the next attempt; offline is a state", inWorld(as
   assert.equal(world.network.sockets.length, length + 1);
   await world.socket({ recovered: 0, got: 0 });
   assert.equal(world.api.$.state, "connected");
+}));
+
+test("losing the network while waiting for the next attempt is a state", inWorld(async (world) => {
+  (await world.socket()).cut();
+  assert.equal(world.api.$.state, "disconnected");
+  world.page.fire("offline");
+  assert.equal(world.api.$.state, "offline");
 }));
 
 test("walled: something else answers for the server", async () => {

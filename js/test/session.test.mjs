@@ -58,18 +58,32 @@ test("resume: nothing counted goes before the welcome, then exactly what the ser
   assert.ok(hello.try > tried);
 }));
 
-test("lines that come again are dropped, a number that is missing begins a new session", inWorld(async (world) => {
+test("after a resume counting goes on where it stopped", inWorld(async (world) => {
   const first = await world.socket();
   const seen = [];
   world.api.on("n", (n) => seen.push(n));
   first.send("m n 1", "m n 2");
   first.cut();
   await world.clock.pass(500);
-  // a server that took the older seen
   const second = await world.socket({ recovered: 1, got: 0 });
+  assert.equal(second.hello.seen, 2);
   second.send("m n 3");
   await settle();
   assert.deepEqual(seen, [1, 2, 3]);
+  second.cut();
+  await world.clock.pass(1_000);
+  assert.equal(helloOf(world.network.socket).seen, 3);
+}));
+
+test("a counted line before the welcome begins a new session", inWorld(async (world) => {
+  const first = await world.socket();
+  world.api.on("n", () => assert.fail("heard"));
+  first.cut();
+  await world.clock.pass(500);
+  world.network.socket.send("m n 1");
+  await world.clock.pass(1_000);
+  assert.equal(world.network.sockets.length, 3);
+  assert.equal(helloOf(world.network.socket).resume, undefined);
 }));
 
 test("gap: what was written and not answered is lost, what was not goes to the new session, subscriptions first", inWorld(async (world) => {
