@@ -19,10 +19,15 @@ export function createApi(client: Client): any {
   return path(client, "", root);
 }
 
+/** Text that begins with a slash stays data when nothing but options follows. */
+const isOptions = (value: unknown): boolean =>
+  !!value && typeof value === "object" && Object.keys(value).join() !== "" && Object.keys(value).every((k) => k === "timeout" || k === "signal");
+
 function path(client: Client, name: string, reserved?: any): unknown {
   const call = (...args: unknown[]): unknown => {
     const [first, ...rest] = args;
-    const isSuffix = typeof first === "string" && first[0] === "/" && rest.length > 0;
+    const isSuffix =
+      typeof first === "string" && first[0] === "/" && rest.length > 0 && !(rest.length < 2 && isOptions(rest[0]));
     const full = isSuffix ? name + first : name;
     const [data, options] = isSuffix ? rest : args;
     if (typeof data === "function" && options === undefined) return client.subscribe(full, data as () => void);

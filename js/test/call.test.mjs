@@ -39,6 +39,15 @@ test("names are escaped as the grammar wants it, and lose one leading slash", in
   assert.deepEqual(socket.take(), ["c 1 say%20hi%3B%20100%25%7F%20é;t=10000 1", "c 3 a/b;t=10000 2", "c 5 a/b 3"]);
 }));
 
+test("text that begins with a slash is data when only options follow", inWorld(async (world) => {
+  const socket = await world.socket();
+  world.api.say("/shrug", { timeout: 5 }).catch(() => {});
+  world.api.say("/shrug", { text: "x" }).catch(() => {});
+  world.api.say("/shrug", {}).catch(() => {});
+  await settle();
+  assert.deepEqual(socket.take(), ['c 1 say;t=5 "/shrug"', 'c 3 say/shrug;t=10000 {"text":"x"}', "c 5 say/shrug;t=10000 {}"]);
+}));
+
 test("a failure is an ApeError with code, message, path and data", inWorld(async (world) => {
   const socket = await world.socket();
   const call = world.api.users.get(9);
