@@ -31,7 +31,7 @@ type Call struct {
 	began  time.Time
 	ctx    callContext
 	unhold func() bool // set when the call had to wait: ends the watch over ctx
-	small  [64]byte    // room for a small payload
+	small  [96]byte    // room for a small payload
 }
 
 // keep copies what came.

@@ -7,7 +7,10 @@
 // found, and is loaded over loopback by this process, on all others. Compared
 // are calls with one and with 16 in flight on each of 100 connections, and
 // deliveries of broadcasts, eight in a row, to 1,000 connections. All three
-// decode and encode the same JSON structs and speak the same lines.
+// decode and encode the same JSON structs and speak the same lines. Calls that
+// leave together ride in one message to ape, as its clients send them, and in a
+// message each to the others, which cannot take several; -joined=false sends
+// ape a message each, too.
 //
 // The figures are the server's CPU time (getrusage, user and system) and
 // allocations for each operation, as medians over alternating runs, and each

@@ -233,17 +233,17 @@ func (c *client) count(line []byte) {
 // calls makes total calls, with window of them open on each connection. The
 // answers that come together are answered by calls that leave together.
 func (s *server) calls(total, window int) error {
-	frames := make([][]byte, window)
-	for i := range frames {
-		frames[i] = frame(call(2*i+1, "echo"))
+	texts := make([]string, window)
+	for i := range texts {
+		texts[i] = call(2*i+1, "echo")
 	}
-	first := bytes.Join(frames, nil)
+	send := s.together()
 	errs := make(chan error, len(s.conns))
 	for _, c := range s.conns {
 		go func() {
 			left := total/len(s.conns) - window
-			_, err := c.Write(first)
-			var next []byte
+			_, err := c.Write(send(texts))
+			var next []string
 			for open := window; open > 0 && err == nil; {
 				next = next[:0]
 				err = c.lines(func(line []byte) {
@@ -253,13 +253,13 @@ func (s *server) calls(total, window int) error {
 					open--
 					if left > 0 {
 						id, _ := strconv.Atoi(string(line[2 : 2+bytes.IndexByte(line[2:], ' ')]))
-						next = append(next, frames[id/2]...)
+						next = append(next, texts[id/2])
 						left--
 						open++
 					}
 				})
 				if len(next) > 0 && err == nil {
-					_, err = c.Write(next)
+					_, err = c.Write(send(next))
 				}
 			}
 			errs <- err
@@ -270,6 +270,31 @@ func (s *server) calls(total, window int) error {
 		all = errors.Join(all, <-errs)
 	}
 	return all
+}
+
+// together makes frames of calls that leave together: in one message to ape, as
+// its clients do, unless -joined is off; in one for each to the others.
+func (s *server) together() func(calls []string) []byte {
+	if s.name == "ape" && *joined {
+		return func(calls []string) []byte { return frame(strings.Join(calls, "")) }
+	}
+	frames := map[string][]byte{} // made beforehand
+	var mu sync.RWMutex
+	return func(calls []string) (b []byte) {
+		for _, text := range calls {
+			mu.RLock()
+			f := frames[text]
+			mu.RUnlock()
+			if f == nil {
+				f = frame(text)
+				mu.Lock()
+				frames[text] = f
+				mu.Unlock()
+			}
+			b = append(b, f...)
+		}
+		return b
+	}
 }
 
 // broadcasts publishes n times, window in a row; the next row goes out when

@@ -26,6 +26,9 @@ var kinds = []kind{
 // figure is the cost of one operation.
 type figure struct{ cpu, allocs float64 }
 
+// joined is what clients of ape do.
+var joined = flag.Bool("joined", true, "send calls that leave together to ape in one message, as its clients do")
+
 func main() {
 	runs := flag.Int("runs", 5, "alternating runs, whose median counts")
 	only := flag.String("only", "", "measure this server alone: ape, coder or bare")
