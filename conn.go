@@ -151,6 +151,6 @@ func (s *session) askAway(within time.Duration, message string) *conn {
 	if c == nil || s.dialect != lineWire {
 		return nil
 	}
-	c.w.Control(line.AppendQuit(nil, CloseRestart.String(), "resume", within.Milliseconds(), message))
+	c.w.Trail(line.AppendQuit(nil, CloseRestart.String(), "resume", within.Milliseconds(), message))
 	return c
 }

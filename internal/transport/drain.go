@@ -236,6 +236,15 @@ func (w *Writer) fill(b *batch) {
 		w.flight = o.flight(b)
 		o.letIn()
 	}
+	if len(w.trail) > 0 && left == 0 && b.lone.data == nil {
+		b.open()
+		if w.form == SocketLines {
+			b.buf = appendFrame(b.buf, opText, w.trail)
+		} else {
+			b.buf = append(b.buf, w.trail...)
+		}
+		w.trail = nil
+	}
 	switch {
 	case w.poll && b.counted:
 		w.sealed, w.ended, b.last = true, true, true

@@ -40,6 +40,7 @@ type Writer struct {
 	mu       sync.Mutex // never held while bytes are written
 	out      *Outbox
 	control  []byte // control lines, for SocketLines without frame header
+	trail    []byte // lines behind the frames
 	pong     []byte // frame of the last unanswered ping
 	ping     bool
 	ack      uint64 // to be told
@@ -75,6 +76,19 @@ func NewWriter(s Sink, form Form, group *sync.WaitGroup) *Writer {
 func (w *Writer) Control(line []byte) {
 	w.mu.Lock()
 	w.queue(line)
+	w.start(false)
+}
+
+// Trail queues lines that are not counted behind all frames, as soon as there
+// are none before them. It is for the forms of ape.1.
+func (w *Writer) Trail(line []byte) {
+	w.mu.Lock()
+	if w.sealed || w.finished {
+		w.mu.Unlock()
+		return
+	}
+	w.trail = append(w.trail, line...)
+	w.due = true
 	w.start(false)
 }
 
@@ -157,7 +171,7 @@ func (w *Writer) End(code int, reason string, last []byte, drop bool) {
 	}
 	w.sealed, w.dropped = true, drop
 	if drop {
-		w.control, w.pong, w.ping = nil, nil, false
+		w.control, w.trail, w.pong, w.ping = nil, nil, nil, false
 	} else if w.out != nil {
 		w.out.mu.Lock()
 		w.last = w.out.total()
@@ -261,7 +275,7 @@ func (w *Writer) fail(err error) {
 		return
 	}
 	w.finished, w.err = true, err
-	w.control, w.pong, w.ping, w.closing = nil, nil, false, nil
+	w.control, w.trail, w.pong, w.ping, w.closing = nil, nil, nil, false, nil
 	close(w.done)
 	if w.out != nil {
 		w.out.Detach(w)

@@ -163,6 +163,47 @@ func TestOnlyTheNewestAcknowledgementIsWritten(t *testing.T) {
 	})
 }
 
+func TestATrailComesBehindTheFrames(t *testing.T) {
+	for _, form := range []transport.Form{transport.SocketLines, transport.StreamLines} {
+		synctest.Test(t, func(t *testing.T) {
+			r, o, w := attached(1000, form)
+			w.Hold()
+			w.Trail([]byte("q {}\n"))
+			w.Control([]byte("p\n"))
+			appendAll(t, o, "1\n", "2\n")
+			w.Release()
+			synctest.Wait()
+			var all []byte
+			for _, b := range r.take() {
+				all = append(all, b...)
+			}
+			if got := strings.NewReplacer("\x81\x06", "", "\x81\x05", "").Replace(string(all)); got != "p\n1\n2\nq {}\n" {
+				t.Errorf("form %d: got %q", form, all)
+			}
+			// A lone frame leaves as it is, and the trail behind it.
+			w.Hold()
+			appendAll(t, o, "3\n")
+			w.Trail([]byte("q {}\n"))
+			w.Release()
+			synctest.Wait()
+			all = nil
+			for _, b := range r.take() {
+				all = append(all, b...)
+			}
+			if got := strings.NewReplacer("\x81\x02", "", "\x81\x05", "").Replace(string(all)); got != "3\nq {}\n" {
+				t.Errorf("form %d: got %q", form, all)
+			}
+			w.End(1000, "", nil, true)
+			w.Trail([]byte("late\n"))
+			synctest.Wait()
+			if got := r.take(); len(got) > 1 {
+				t.Errorf("form %d: %q came behind the end", form, got)
+			}
+			w.Stop()
+		})
+	}
+}
+
 func TestHoldDelaysEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, o, w := attached(1000, transport.SocketLines)
