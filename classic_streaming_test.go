@@ -14,40 +14,53 @@ import (
 )
 
 func TestThePollStreamLooksAsThePagesExpect(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newSite(t, nil)
-		hc, _ := s.dialer()
-		defer hc.CloseIdleConnections()
-		resp, err := hc.Get("http://memnet/api/ape/poll")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		for key, value := range map[string]string{
-			"Content-Type": "text/event-stream", "X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform", "X-Content-Type-Options": "nosniff",
-		} {
-			want(t, resp.Header.Get(key), value)
-		}
-		want(t, resp.Cookies()[0].Name, "apeClientId")
-		body := bufio.NewReader(resp.Body)
-		read := func() string {
-			a, _ := body.ReadString('\n')
-			b, _ := body.ReadString('\n')
-			return a + b
-		}
-		first := read()
-		want(t, strings.HasPrefix(first, `data: {"data":{"clientId":"`) && strings.HasSuffix(first, `"},"type":"__connected__","queryId":null}`+"\n\n"), true)
-		s.app.Broadcast("tick", 1)
-		want(t, read(), `data: {"type":"tick","queryId":false,"data":1}`+"\n\n")
-		begin := time.Now()
-		beat := read()
-		want(t, beat == ":\n\n" || beat == `data: {"type":"__heartbeat__"}`+"\n\n", true)
-		want(t, time.Since(begin), 25*time.Second)
-		for range 1000 {
-			read()
-		}
-		want(t, time.Since(begin) > 6*time.Hour, true) // it never ends on purpose
-	})
+	const events, messages = "text/event-stream", "application/json"
+	for accept, framing := range map[string]string{
+		"": events, "*/*": events, events: events, messages + ", " + events: events,
+		messages: messages, // what both versions of the client ask for
+	} {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, nil)
+			hc, _ := s.dialer()
+			defer hc.CloseIdleConnections()
+			req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://memnet/api/ape/poll", nil)
+			req.Header.Set("Accept", accept)
+			resp, err := hc.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			for key, value := range map[string]string{
+				"Content-Type": framing, "X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform", "X-Content-Type-Options": "nosniff",
+			} {
+				want(t, resp.Header.Get(key), value)
+			}
+			want(t, resp.Cookies()[0].Name, "apeClientId")
+			prefix, suffix, beat := "data: ", "\n\n", ":\n\n"
+			if framing == messages {
+				prefix, suffix, beat = "", "\n", `{"type":"__heartbeat__"}`+"\n"
+			}
+			body := bufio.NewReader(resp.Body)
+			read := func() (text string) {
+				for range suffix {
+					l, _ := body.ReadString('\n')
+					text += l
+				}
+				return text
+			}
+			first := read()
+			want(t, strings.HasPrefix(first, prefix+`{"data":{"clientId":"`) && strings.HasSuffix(first, `"},"type":"__connected__","queryId":null}`+suffix), true)
+			s.app.Broadcast("tick", 1)
+			want(t, read(), prefix+`{"type":"tick","queryId":false,"data":1}`+suffix)
+			begin := time.Now()
+			want(t, read(), beat)
+			want(t, time.Since(begin), 25*time.Second)
+			for range 1000 {
+				read()
+			}
+			want(t, time.Since(begin) > 6*time.Hour, true) // it never ends on purpose
+		})
+	}
 }
 
 func TestPostStatusesAndBodies(t *testing.T) {

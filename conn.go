@@ -32,8 +32,9 @@ type conn struct {
 	socket *transport.Socket
 	beat   *time.Timer
 
-	// out is the queue of a classic streaming GET.
-	out *transport.Outbox
+	// out is the queue of a classic streaming GET, pulse its heartbeat.
+	out   *transport.Outbox
+	pulse string
 }
 
 // close ends the connection: with the code that the dialect has for it, after
@@ -115,7 +116,7 @@ func (c *conn) heartbeat(every time.Duration, begin time.Time) time.Duration {
 	case c.socket != nil:
 		c.w.Ping()
 	default:
-		c.w.Control([]byte(":\n\n")) // the comment of an event stream
+		c.w.Control([]byte(c.pulse))
 	}
 	return every
 }

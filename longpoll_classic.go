@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/goape/ape/internal/classic"
 	"github.com/goape/ape/internal/transport"
@@ -140,17 +141,28 @@ func (s *session) queueStreams(f transport.Frame) error {
 	return nil
 }
 
+// framing chooses how messages stand in a classic stream: bare JSON, as 2.3.0's
+// server wrote it, for who asks for JSON, else the events of 4.1.1's. The
+// clients of both versions ask for JSON, and read either.
+func framing(accept string) (form transport.Form, contentType, pulse string) {
+	if strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/event-stream") {
+		return transport.StreamMessages, "application/json", classic.Heartbeat + "\n"
+	}
+	return transport.StreamEvents, "text/event-stream", ":\n\n"
+}
+
 // streamClassic serves a classic GET, for as long as the client stays: a stock
 // page does not reconnect a stream that ends.
 func (s *Server) streamClassic(w http.ResponseWriter, r *http.Request) {
-	st, ok := s.stream(w, r, transport.StreamEvents)
+	form, contentType, pulse := framing(r.Header.Get("Accept"))
+	st, ok := s.stream(w, r, form)
 	if !ok {
 		return
 	}
 	defer s.tasks.Done()
 	cookie := s.cookie(w, r)
-	streamHeaders(w.Header(), "text/event-stream")
-	c := &conn{w: st.Writer(), transport: Streaming, dialect: classicWire, gone: r.Context()}
+	streamHeaders(w.Header(), contentType)
+	c := &conn{w: st.Writer(), transport: Streaming, dialect: classicWire, gone: r.Context(), pulse: pulse}
 	c.out = transport.NewOutbox(s.opt.MaxQueue, false, s.budget)
 	x, refuse := s.joinClassic(r, cookie, c)
 	if refuse != nil {

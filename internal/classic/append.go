@@ -2,6 +2,9 @@ package classic
 
 import "github.com/goape/ape/internal/line"
 
+// Heartbeat is a message that the clients drop unseen. It keeps a stream of bare JSON alive.
+const Heartbeat = `{"type":"__heartbeat__"}`
+
 // AppendReply begins the reply to a call. A comma and the member data may follow; a brace ends it.
 func AppendReply(dst []byte, queryID string) []byte {
 	return line.AppendString(append(dst, `{"type":false,"queryId":`...), queryID)

@@ -36,6 +36,8 @@ const (
 	// StreamEvents: an HTTP body of server-sent events, each frame a "data: "
 	// of its own.
 	StreamEvents
+	// StreamMessages: an HTTP body of JSON texts, a line feed behind each.
+	StreamMessages
 )
 
 // Frame is one encoded outgoing message with its WebSocket header. It never
@@ -110,7 +112,7 @@ func (form Form) append(dst []byte, f Frame) []byte {
 		line = line[:bytes.LastIndexByte(line, '=')+1]
 	}
 	line = bytes.TrimSuffix(line, []byte{'\n'})
-	if form == StreamLines {
+	if form != StreamEvents {
 		dst = base64.StdEncoding.AppendEncode(append(dst, line...), octets)
 		return append(dst, '\n')
 	}

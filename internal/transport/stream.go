@@ -9,7 +9,7 @@ import (
 
 // StreamOptions of [NewStream]. The zero value of a field is its default.
 type StreamOptions struct {
-	Form         Form          // StreamLines or StreamEvents
+	Form         Form          // StreamLines, StreamEvents or StreamMessages
 	WriteTimeout time.Duration // for each write of at most 64 KiB; 10 s
 	CloseTimeout time.Duration // for what is queued when the writer is ended; 2 s
 

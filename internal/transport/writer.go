@@ -97,7 +97,7 @@ func (w *Writer) Trail(line []byte) {
 // the classic dialect write none.
 func (w *Writer) Acknowledge(n uint64) {
 	w.mu.Lock()
-	if w.sealed || w.finished || w.form == SocketMessages || w.form == StreamEvents {
+	if w.sealed || w.finished || w.form == SocketMessages || w.form > StreamLines {
 		w.mu.Unlock()
 		return
 	}
