@@ -263,8 +263,16 @@ func (p *place) streamLines(t *testing.T) {
 	s.leave(p)
 }
 
+// streamClassic proves the classic stream in both framings: what the pages ask
+// for, and events.
 func (p *place) streamClassic(t *testing.T) {
-	s := p.listen(t)
+	for _, accept := range []string{"application/json", "text/event-stream"} {
+		p.streamFramed(t, accept)
+	}
+}
+
+func (p *place) streamFramed(t *testing.T, accept string) {
+	s := p.listen(t, "Accept", accept)
 	s.wantEvent("__connected__")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -289,7 +297,7 @@ func (s *stream) wantEvent(name string) string {
 	for {
 		switch l := s.next(); {
 		case l == "" || strings.Contains(l, "__heartbeat__"):
-		case strings.HasPrefix(l, "data: {") && strings.Contains(l, `"type":"`+name+`"`):
+		case strings.HasPrefix(strings.TrimPrefix(l, "data: "), "{") && strings.Contains(l, `"type":"`+name+`"`):
 			return l
 		default:
 			s.t.Fatalf("got event %s, want %s", l, name)
