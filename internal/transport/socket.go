@@ -39,7 +39,6 @@ type Socket struct {
 	// guarded by w.mu
 	heard   time.Time // when a byte last came
 	renewed time.Time // when the read deadline was set
-	code    int       // of the peer's close frame
 }
 
 // Accept upgrades the request. It does not check the origin: do that before.
@@ -87,22 +86,11 @@ func Accept(w http.ResponseWriter, r *http.Request, o SocketOptions) (*Socket, e
 // Writer returns the writer, which is ready for control lines.
 func (s *Socket) Writer() *Writer { return s.w }
 
-// Subprotocol returns the subprotocol chosen, or "".
-func (s *Socket) Subprotocol() string { return s.ws.Subprotocol() }
-
 // Heard returns when the last byte came.
 func (s *Socket) Heard() time.Time {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	return s.heard
-}
-
-// RemoteCode returns the code of the peer's close frame, 1005 if it had none,
-// and 0 while none has come.
-func (s *Socket) RemoteCode() int {
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
-	return s.code
 }
 
 // Next returns the next message, whose reader is good until the next call.
@@ -159,9 +147,6 @@ func (s *Socket) Finish() {
 // failed turns an error of coder/websocket, or of the conn beneath, into ours.
 func (s *Socket) failed(err error) error {
 	if code := websocket.CloseStatus(err); code != -1 {
-		s.w.mu.Lock()
-		s.code = int(code)
-		s.w.mu.Unlock()
 		return &CloseError{Code: int(code)}
 	}
 	switch {
