@@ -1,16 +1,13 @@
 package ape
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 
-	"github.com/goape/ape/codec"
-	"github.com/goape/ape/internal/line"
+	"github.com/goape/ape/internal/keys"
 	"github.com/goape/ape/internal/transport"
 )
 
@@ -18,30 +15,15 @@ import (
 // everything below the place where it is mounted. Make it with [New]. The zero
 // value does not work.
 type Server struct {
-	opt        Options
+	engine
 	id         string
-	routes     routes
 	middleware []Middleware
 	origins    *origins
 	sessions   registry
 	hub        hub
 	budget     *transport.Budget
-	counters   counters
-	split      line.Splitter
-	codec      codec.Options // for what clients send
+	keys       *keys.Table // what calls with a key were answered
 	handshakes atomic.Int64
-
-	// ctx is the parent of every session's context.
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-
-	// tasks counts the goroutines that the server has started. closed is set
-	// once none may be added from outside of them.
-	life   sync.Mutex
-	closed bool
-	tasks  sync.WaitGroup
-	// workers run the calls.
-	workers workers
 	// draining is set as soon as Shutdown begins.
 	draining atomic.Bool
 	trimming atomic.Bool
@@ -50,14 +32,12 @@ type Server struct {
 // New returns a server. Nil options mean the defaults. It panics when
 // TrustedOrigins holds something that is no origin.
 func New(o *Options) *Server {
-	s := &Server{opt: o.withDefaults(), id: rand.Text()[:8], routes: newRoutes()}
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s := &Server{id: rand.Text()[:8]}
+	s.init(o.withDefaults())
+	s.keys = keys.New(keys.Options{Window: s.opt.KeyWindow})
 	s.origins = newOrigins(&s.opt)
 	s.hub.init(s.opt.MaxLastValues)
 	s.sessions.init()
-	s.codec = codec.Options{MaxDepth: s.opt.MaxDepth, MaxSize: 4 * s.opt.MaxMessage}
-	s.workers.group = &s.tasks
-	s.split = line.Splitter{Limit: s.opt.MaxMessage, Hard: hardFactor * s.opt.MaxMessage}
 	s.budget = transport.NewBudget(s.opt.MaxBacklog)
 	return s
 }
@@ -116,18 +96,6 @@ func (s *Server) Client(id string) *Client {
 
 // Online is the number of the server's clients, detached ones included.
 func (s *Server) Online() int { return s.sessions.len() }
-
-// spawn runs f on a goroutine that Shutdown waits for. After Shutdown it does
-// nothing and returns false.
-func (s *Server) spawn(f func()) bool {
-	s.life.Lock()
-	defer s.life.Unlock()
-	if s.closed {
-		return false
-	}
-	s.tasks.Go(f)
-	return true
-}
 
 // trim ends sessions, detached ones first and of those the ones with the longest
 // queue, until the backlog is below its limit.

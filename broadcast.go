@@ -55,6 +55,23 @@ func (s *Server) Broadcast(event string, data any, opts ...SendOption) error {
 	return nil
 }
 
+// To is the client of an id, as a target of Invoke, which looks for it at each
+// call: it returns ErrNoTarget when there is none.
+func (s *Server) To(clientID string) Target { return clientTarget{s, clientID} }
+
+type clientTarget struct {
+	server *Server
+	id     string
+}
+
+func (t clientTarget) target() (*peer, error) {
+	c := t.server.Client(t.id)
+	if c == nil {
+		return nil, ErrNoTarget
+	}
+	return c.target()
+}
+
 // BroadcastOthers is Broadcast to every client but one: the caller's id, most
 // often.
 func (s *Server) BroadcastOthers(clientID, event string, data any) error {

@@ -16,28 +16,42 @@ import (
 // the controller's context. Its methods may be called from any goroutine, also
 // after the controller has returned.
 type Call struct {
-	session *session
-	route   *route // nil: no such path
-	path    string
-	id      uint64 // ape.1; 0 for an event, which is not answered
-	query   string // classic
-	posted  chan<- reply
-	event   bool // nothing is answered
+	peer   *peer
+	route  *route // nil: no such path
+	path   string
+	id     uint64 // ape.1; 0 for an event, which is not answered
+	query  string // classic
+	posted chan<- reply
+	event  bool // nothing is answered
+
+	// The peer's mu guards these.
+	began    bool // it has, or had, a goroutine
+	answered bool // its terminal line is queued
 
 	payload []byte // what came: JSON, or octets; nil: nothing
 	octets  bool
 	message []byte // classic: the whole message, when the payload has tags
 
-	began  time.Time
-	ctx    callContext
-	unhold func() bool // set when the call had to wait: ends the watch over ctx
-	small  [96]byte    // room for a small payload
+	in    *inflow  // the items that the caller sends; nil: none
+	out   *outflow // its credit for a stream; nil: it takes none
+	kept  []any    // classic: the items of a stream, which is answered as a whole
+	size  int      // their bytes
+	keyed *keyed   // of a call with an idempotency key
+
+	since time.Time
+	ctx   callContext
+	small [96]byte // room for a small payload
 }
 
 // keep copies what came.
 func (c *Call) keep(payload []byte) {
-	c.payload = append(c.small[:0], payload...)
+	if payload != nil {
+		c.payload = append(c.small[:0], payload...)
+	}
 }
+
+// streams reports whether the call carries items, in either direction.
+func (c *Call) streams() bool { return c.in != nil || c.out != nil }
 
 // reply is the answer to a classic POST.
 type reply struct {
@@ -54,15 +68,42 @@ func From(ctx context.Context) *Call {
 // Path is the path that the client called.
 func (c *Call) Path() string { return c.path }
 
-// Client is who called.
-func (c *Call) Client() *Client { return &c.session.client }
+// Client is who called; nil on a Conn, where the server did.
+func (c *Call) Client() *Client {
+	if s := c.session(); s != nil {
+		return &s.client
+	}
+	return nil
+}
 
-// Server is the server that runs the call.
-func (c *Call) Server() *Server { return c.session.server }
+// Conn is the connection whose server called, nil in a call of a client.
+func (c *Call) Conn() *Conn {
+	conn, _ := c.peer.owner.(*Conn)
+	return conn
+}
+
+// Server is the server that runs the call, nil on a Conn.
+func (c *Call) Server() *Server {
+	if s := c.session(); s != nil {
+		return s.server
+	}
+	return nil
+}
 
 // Request is the request that the client's session began with, without its
-// body and context. It is shared by all calls: do not change it.
-func (c *Call) Request() *http.Request { return c.session.request }
+// body and context, nil on a Conn. It is shared by all calls: do not change it.
+func (c *Call) Request() *http.Request {
+	if s := c.session(); s != nil {
+		return s.request
+	}
+	return nil
+}
+
+// session is the session that the call came by, nil on a Conn.
+func (c *Call) session() *session {
+	s, _ := c.peer.owner.(*session)
+	return s
+}
 
 // Decode stores what the client sent in v, a pointer. It follows encoding/json's
 // field tags; see package codec for what else a value may hold. An input that
@@ -72,55 +113,78 @@ func (c *Call) Decode(v any) error { return c.decodeInto(v) }
 
 // Broadcast is Server.Broadcast.
 func (c *Call) Broadcast(event string, data any) error {
-	return c.session.server.Broadcast(event, data)
+	s := c.session()
+	if s == nil {
+		return errNoServer
+	}
+	return s.server.Broadcast(event, data)
 }
 
 // BroadcastOthers sends an event to every client but the caller.
 func (c *Call) BroadcastOthers(event string, data any) error {
-	return c.session.server.Broadcast(event, data, Except(c.session.id))
+	s := c.session()
+	if s == nil {
+		return errNoServer
+	}
+	return s.server.Broadcast(event, data, Except(s.id))
 }
 
 // Publish is Server.Publish.
 func (c *Call) Publish(channel string, data any) error {
-	return c.session.server.Publish(channel, data)
+	s := c.session()
+	if s == nil {
+		return errNoServer
+	}
+	return s.server.Publish(channel, data)
 }
+
+var errNoServer = errors.New("ape: this call came from a server; only a server broadcasts and publishes")
 
 // decodeInto is Decode. v may point to struct{}, which takes anything, and to
 // any, which holds codec.Undefined when nothing came.
 func (c *Call) decodeInto(v any) error {
+	opt := &c.peer.engine.codec
+	if c.message == nil {
+		return decodePayload(opt, c.payload, c.octets, v)
+	}
+	if _, any := v.(*struct{}); any {
+		return nil
+	}
+	if err := opt.UnmarshalMember(c.message, "data", v); err != nil {
+		return c.misfit(err)
+	}
+	return nil
+}
+
+// decodePayload stores the payload of a line in v; nil is none. An *Error of
+// code invalid says why it does not fit.
+func decodePayload(opt *codec.Options, payload []byte, octets bool, v any) error {
 	switch in := v.(type) {
 	case *struct{}:
 		return nil
 	case *any:
-		if c.payload == nil {
+		if payload == nil {
 			*in = codec.Undefined
 			return nil
 		}
-		if c.octets {
-			*in = c.payload
+		if octets {
+			*in = payload
 			return nil
 		}
 	case *[]byte:
-		if c.octets {
-			*in = c.payload
+		if octets {
+			*in = payload
 			return nil
 		}
 	}
-	if c.payload == nil {
+	switch {
+	case payload == nil:
 		return nil
+	case octets:
+		return Errorf(Invalid, "these are bytes, expected is JSON")
 	}
-	if c.octets {
-		return Errorf(Invalid, "the input is bytes, this path takes JSON")
-	}
-	opt := &c.session.server.codec
-	var err error
-	if c.message != nil {
-		err = opt.UnmarshalMember(c.message, "data", v)
-	} else {
-		err = opt.Unmarshal(c.payload, v)
-	}
-	if err != nil {
-		return c.misfit(err)
+	if err := opt.Unmarshal(payload, v); err != nil {
+		return Errorf(Invalid, "%s", strings.TrimPrefix(err.Error(), "codec: "))
 	}
 	return nil
 }
@@ -140,28 +204,27 @@ func (c *Call) misfit(err error) *Error {
 // all, when the controller has ended its goroutine (runtime.Goexit, which
 // testing's FailNow calls), and answers it then too.
 func (c *Call) run() (returned bool) {
-	s := c.session
 	var result any
 	err := errPanic
 	defer func() {
 		if !returned {
-			s.finish(c, nil, err)
+			c.peer.finish(c, nil, err)
 		}
 	}()
 	result, err = c.serve()
 	returned = true
-	s.finish(c, result, err)
+	c.peer.finish(c, result, err)
 	return true
 }
 
 // serve runs hooks and controller; a panic becomes an error.
 func (c *Call) serve() (result any, err error) {
 	defer c.recoverPanic(&result, &err)
-	srv := c.session.server
+	g := c.peer.engine
 	if c.route == nil {
-		return nil, Errorf(NotFound, "no controller is registered for %q%s", shown(c.path), srv.routes.suggestion(c.path))
+		return nil, Errorf(NotFound, "no controller is registered for %q%s", shown(c.path), g.routes.suggestion(c.path))
 	}
-	if hook := srv.opt.OnReceive; hook != nil {
+	if hook := g.opt.OnReceive; hook != nil {
 		if after := hook(&c.ctx, c); after != nil {
 			defer func() { after(result, err) }()
 		}
@@ -182,8 +245,8 @@ func (c *Call) control() (result any, err error) {
 // recoverPanic is deferred; it logs a panic and makes an error of it.
 func (c *Call) recoverPanic(result *any, err *error) {
 	if p := recover(); p != nil {
-		c.session.server.counters.panics.Add(1)
-		c.session.server.opt.Logger.Error("ape: panic in a call", "client", c.session.id, "path", c.path, "panic", p, "stack", string(debug.Stack()))
+		c.peer.engine.counters.panics.Add(1)
+		c.peer.engine.opt.Logger.Error("ape: panic in a call", "peer", c.peer.owner.label(), "path", c.path, "panic", p, "stack", string(debug.Stack()))
 		*result, *err = nil, errPanic
 	}
 }
@@ -204,7 +267,7 @@ func (c *Call) failure(err error) *Error {
 		return Errorf(Cancelled, "the call was cancelled")
 	}
 	if err != errPanic {
-		c.session.server.opt.Logger.Error("ape: call failed", "client", c.session.id, "path", c.path, "err", err)
+		c.peer.engine.opt.Logger.Error("ape: call failed", "peer", c.peer.owner.label(), "path", c.path, "err", err)
 	}
 	return Errorf(Internal, "internal error")
 }

@@ -1,7 +1,6 @@
 package ape
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -15,35 +14,52 @@ type calls struct {
 	count   int              // all of them
 	bytes   int              // of what came with them
 	running int              // on a goroutine, those among them that are stuck too
+	streams int              // likewise, but those that carry items: they take no place to run
 	stuck   int              // have run; their answers wait for room
-	open    map[uint64]*Call // ape.1, by id
+	open    map[uint64]*Call // ape.1, by id: not yet answered, subscriptions too
 	waiting []*Call          // for a place to run, in order of arrival
 	lanes   map[*serial][]*Call
 	limiter *rate.Limiter
+
+	alarm *time.Timer // rings at the earliest deadline
+	rings time.Time   // when it does; zero: it is not set
 }
 
 // admit takes a call off the wire, on the reader: it waits for nothing and runs
 // no user code. The refusal is to be sent by the caller. mu is held.
-func (s *session) admit(c *Call, path []byte, timeout time.Duration) *Error {
-	opt, k := &s.server.opt, &s.calls
+func (p *peer) admit(c *Call, path []byte) *Error {
+	fail := p.book(c, path, 0)
+	if fail == nil {
+		p.enter(c)
+	}
+	return fail
+}
+
+// book notes a call, if the limits allow it. mu is held.
+func (p *peer) book(c *Call, path []byte, timeout time.Duration) *Error {
+	opt, k := &p.engine.opt, &p.calls
 	if k.count >= opt.MaxCalls {
 		return busy(time.Second, "%d calls are open, which is the limit; wait for answers", k.count)
 	}
 	if most := opt.MaxRunning * opt.MaxMessage; k.bytes > 0 && k.bytes+len(c.payload) > most {
 		return busy(time.Second, "%d bytes of open calls are held, at most %d may be; wait for answers", k.bytes, most)
 	}
+	if c.streams() && k.streams >= opt.MaxStreams {
+		return busy(time.Second, "%d streams are open, which is the limit; end some first", k.streams)
+	}
 	if err := k.allow(opt.Rate); err != nil {
 		return err
 	}
-	c.route = s.server.routes.find(path, s.dialect == classicWire)
+	c.route = p.engine.routes.find(path, p.dialect == classicWire)
 	if c.route != nil && c.route.pattern == string(path) {
 		c.path = c.route.pattern
 	} else {
 		c.path = string(path)
 	}
-	c.ctx.call, c.ctx.parent = c, s.values
+	c.ctx.call, c.ctx.parent = c, p.values
 	if timeout > 0 {
 		c.ctx.deadline = time.Now().Add(timeout)
+		p.watch(c)
 	}
 	k.count++
 	k.bytes += len(c.payload)
@@ -53,13 +69,18 @@ func (s *session) admit(c *Call, path []byte, timeout time.Duration) *Error {
 		}
 		k.open[c.id] = c
 	}
-	s.server.counters.calls.Add(1)
-	if c.route != nil && c.route.lane != nil && !k.enter(c) {
-		s.hold(c)
-		return nil
+	if c.streams() {
+		k.streams++
 	}
-	s.start(c)
+	p.engine.counters.calls.Add(1)
 	return nil
+}
+
+// enter puts a booked call in line. mu is held.
+func (p *peer) enter(c *Call) {
+	if c.route == nil || c.route.lane == nil || p.calls.enter(c) {
+		p.start(c)
+	}
 }
 
 // allow asks the rate limit.
@@ -104,64 +125,61 @@ func (k *calls) enter(c *Call) bool {
 
 // start runs c, or lets it wait for a place behind those that wait already. mu
 // is held.
-func (s *session) start(c *Call) {
-	k := &s.calls
-	if k.running >= s.server.opt.MaxRunning || len(k.waiting) > 0 {
+func (p *peer) start(c *Call) {
+	k := &p.calls
+	if !c.streams() && (k.running >= p.engine.opt.MaxRunning || len(k.waiting) > 0) {
 		k.waiting = append(k.waiting, c)
-		s.hold(c)
 		return
 	}
-	s.begin(c)
+	p.begin(c)
 }
 
 // begin gives c its goroutine. mu is held.
-func (s *session) begin(c *Call) {
-	if c.unhold != nil {
-		c.unhold()
+func (p *peer) begin(c *Call) {
+	if !c.streams() {
+		p.calls.running++
 	}
-	s.calls.running++
-	if s.server.opt.Observer != nil {
-		c.began = time.Now()
+	c.began = true
+	if p.engine.opt.Observer != nil {
+		c.since = time.Now()
 	}
-	s.server.workers.run(c)
+	p.engine.workers.run(c)
 }
 
-// hold sees to it that a call which waits is answered when it is cancelled or
-// its time is up. mu is held.
-func (s *session) hold(c *Call) {
-	if c.id != 0 && c.unhold == nil {
-		c.unhold = context.AfterFunc(&c.ctx, func() { s.withdraw(c) })
-	}
-}
-
-// withdraw answers a call that has ended before it began.
-func (s *session) withdraw(c *Call) {
-	if fail := s.takeBack(c); fail != nil {
-		s.observeCall(c, fail)
-	}
-}
-
-// takeBack does it; nil when c runs or the session has ended.
-func (s *session) takeBack(c *Call) *Error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k := &s.calls
+// takeBack answers a call that has ended before it began. mu is held.
+func (p *peer) takeBack(c *Call, fail *Error) {
+	k := &p.calls
 	if i := slices.Index(k.waiting, c); i >= 0 {
 		k.waiting = slices.Delete(k.waiting, i, i+1)
-		s.pass(c)
+		p.pass(c)
 	} else if i := k.inLane(c); i >= 0 {
 		k.lanes[c.route.lane] = slices.Delete(k.lanes[c.route.lane], i, i+1)
-	} else {
-		return nil
 	}
+	p.off(c)
+	c.answered = true
+	c.since = time.Now()
+	c.ctx.end()
+	p.tell(c.id, fail)
+	p.engine.spawn(func() {
+		c.forget()
+		p.observeCall(c, fail)
+	})
+}
+
+// off takes a call off the books. mu is held.
+func (p *peer) off(c *Call) {
+	k := &p.calls
 	k.count--
 	k.bytes -= len(c.payload)
-	delete(k.open, c.id)
-	c.began = time.Now()
-	fail := c.failure(c.ctx.Err())
-	c.ctx.end()
-	s.tell(c.id, fail)
-	return fail
+	if c.in != nil {
+		k.bytes -= c.in.drop()
+	}
+	if c.streams() {
+		k.streams--
+	}
+	if c.id != 0 && k.open[c.id] == c {
+		delete(k.open, c.id)
+	}
 }
 
 // inLane is the place of a call that waits in its lane, -1 for one that does
@@ -174,74 +192,82 @@ func (k *calls) inLane(c *Call) int {
 }
 
 // pass gives c's lane to the next call in it. mu is held.
-func (s *session) pass(c *Call) {
+func (p *peer) pass(c *Call) {
 	if c.route == nil || c.route.lane == nil {
 		return
 	}
-	k := &s.calls
+	k := &p.calls
 	queue := k.lanes[c.route.lane]
 	if len(queue) == 0 {
 		delete(k.lanes, c.route.lane)
 		return
 	}
 	k.lanes[c.route.lane] = queue[1:]
-	s.start(queue[0])
+	p.start(queue[0])
 }
 
-// release takes an ended call off the books and starts what waited for it. It
-// reports whether no other call is on the way. A call whose answer will have to
-// wait, because others do, keeps its place: it is stuck until unstick.
-func (s *session) release(c *Call) (alone, stuck bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k := &s.calls
-	k.count--
-	k.bytes -= len(c.payload)
-	if c.id != 0 {
-		delete(k.open, c.id)
-	}
-	if stuck = k.stuck > 0 && !s.ended && !c.event; stuck {
+// release takes an ended call off the books and starts what waited for it.
+func (p *peer) release(c *Call) (how released) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := &p.calls
+	p.off(c)
+	how.late, c.answered = c.answered, true
+	switch {
+	case c.streams():
+	case k.stuck > 0 && !p.ended && !c.event && !how.late:
 		k.stuck++
-	} else {
+		how.stuck = true
+	default:
 		k.running--
 	}
-	if s.ended {
-		return true, false
+	if p.ended {
+		return how
 	}
-	s.pass(c)
-	s.fill()
-	return k.running == 0, stuck
+	p.pass(c)
+	p.fill()
+	how.alone = k.running == 0
+	return how
+}
+
+// released is how a call has ended.
+type released struct {
+	alone bool // no other call runs
+	late  bool // it was answered before, at its deadline
+	// stuck: its answer will have to wait, because others do. It keeps its place
+	// until unstick.
+	stuck bool
 }
 
 // stick takes a place back for an answer that finds no room.
-func (s *session) stick() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls.running++
-	s.calls.stuck++
+func (p *peer) stick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls.running++
+	p.calls.stuck++
 }
 
 // unstick gives the place up.
-func (s *session) unstick() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls.running--
-	s.calls.stuck--
-	if !s.ended {
-		s.fill()
+func (p *peer) unstick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls.running--
+	p.calls.stuck--
+	if !p.ended {
+		p.fill()
 	}
 }
 
 // fill starts what waits for a place to run, as far as there is one. mu is
 // held.
-func (s *session) fill() {
-	k := &s.calls
-	for len(k.waiting) > 0 && k.running < s.server.opt.MaxRunning {
+func (p *peer) fill() {
+	k := &p.calls
+	for len(k.waiting) > 0 && k.running < p.engine.opt.MaxRunning {
 		next := k.waiting[0]
 		if k.waiting = k.waiting[1:]; len(k.waiting) == 0 {
 			k.waiting = nil
 		}
-		s.begin(next)
+		p.begin(next)
 	}
 }
 
@@ -259,38 +285,62 @@ func (k *calls) abandon() []*Call {
 //
 // The call's context ends behind the answer, so that what a controller has
 // given to context.AfterFunc comes after it.
-func (s *session) finish(c *Call, result any, err error) {
+func (p *peer) finish(c *Call, result any, err error) {
 	defer c.ctx.end()
 	var fail *Error
 	if err != nil {
 		fail = c.failure(err)
 	}
 	if c.event {
-		s.release(c)
-		s.observeCall(c, fail)
+		p.release(c)
+		p.observeCall(c, fail)
 		return
 	}
-	f, fail := s.dialect.answer(c, result, fail)
-	s.answering.Add(1)
-	defer s.answering.Add(-1)
-	alone, stuck := s.release(c)
-	s.observeCall(c, fail)
-	if c.posted != nil {
+	if c.kept != nil && fail == nil {
+		result = c.kept
+	}
+	f, fail := p.dialect.answer(c, result, fail)
+	p.answering.Add(1)
+	defer p.answering.Add(-1)
+	how := p.release(c)
+	p.observeCall(c, fail)
+	c.remember(f)
+	switch {
+	case how.late:
+		p.engine.counters.late.Add(1)
+		return
+	case c.posted != nil:
 		c.post(reply{body: f.Payload(), err: fail})
 		return
-	}
-	if !stuck {
-		if s.over.Load() || s.out.Append(f, alone) != transport.ErrFull {
-			s.server.trim()
+	case !how.stuck:
+		if p.over.Load() || p.out.Append(f, how.alone) != transport.ErrFull {
+			p.owner.queued()
 			return
 		}
-		s.stick()
+		if !c.streams() {
+			p.stick()
+			defer p.unstick()
+		}
+	default:
+		defer p.unstick()
 	}
-	// The client does not read fast enough. An answer that waits has the place of
-	// a running call, so that only so many of them can gather.
-	s.server.trim()
-	s.out.AppendWait(s.ctx, f, false)
-	s.unstick()
+	// The other end does not read fast enough. An answer that waits has the place
+	// of a running call, so that only so many of them can gather.
+	p.owner.queued()
+	p.out.AppendWait(p.ctx, f, false)
+}
+
+// disown lets go of all calls: their session was lost, and nobody waits for their
+// answers. mu is held.
+func (k *calls) disown(p *peer) {
+	for _, c := range k.open {
+		c.answered = true
+		c.ctx.end()
+	}
+	clear(k.open)
+	for _, c := range k.abandon() {
+		p.off(c)
+	}
 }
 
 // post answers a classic POST; other calls ignore it.

@@ -106,6 +106,13 @@ func (c *Client) Close(code CloseCode, reason string) {
 	c.session.end(&CloseError{Code: code, Reason: reason}, false)
 }
 
+func (c *Client) target() (*peer, error) {
+	if c.session.over.Load() {
+		return nil, ErrGone
+	}
+	return &c.session.peer, nil
+}
+
 // Reconnect asks an ape.1 client to resume its session over a new connection, at
 // a random moment before within has passed; until then the old one works on.
 // What is left of it is closed 5 s later. A detached client, and a classic one,

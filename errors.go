@@ -1,6 +1,7 @@
 package ape
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -34,7 +35,10 @@ const (
 	Deadline  Code = "deadline"  // the call's time was up
 	Internal  Code = "internal"
 
-	Closed Code = "closed" // the session is over
+	Credit   Code = "credit"   // a stream's item came for which no credit was given
+	Lost     Code = "lost"     // the session ended before the answer; it may have run
+	Closed   Code = "closed"   // the session is over; it did not run
+	Overflow Code = "overflow" // too much waits for a connection; it did not run
 )
 
 // Error is an error whose text and data may be shown to a client. Controllers
@@ -62,7 +66,15 @@ func (e *Error) Error() string {
 
 // Is reports whether target is an *Error of the same code and no message, so
 // that errors.Is(err, &ape.Error{Code: ape.NotFound}) asks for the code alone.
+// An error of code deadline is also context.DeadlineExceeded, one of code
+// cancelled context.Canceled.
 func (e *Error) Is(target error) bool {
+	switch target {
+	case context.DeadlineExceeded:
+		return e.Code == Deadline
+	case context.Canceled:
+		return e.Code == Cancelled
+	}
 	t, ok := target.(*Error)
 	return ok && t != ErrNoTarget && t != ErrGone && e != ErrNoTarget && e != ErrGone && t.Code == e.Code && t.Message == ""
 }

@@ -102,7 +102,7 @@ func TestBytesForAControllerThatTakesJSONAreInvalid(t *testing.T) {
 	overWays(t, func(t *testing.T, w way) {
 		s := newSite(t, nil)
 		s.app.Handle("text", ape.Do(func(context.Context, string) error { return nil }))
-		want(t, s.join(w).call("text", "=AAEC"), "invalid: the input is bytes, this path takes JSON")
+		want(t, s.join(w).call("text", "=AAEC"), "invalid: these are bytes, expected is JSON")
 	}, lineSocket, lineStream)
 }
 

@@ -29,9 +29,9 @@ func (f funcController[In, Out]) Serve(ctx context.Context, c *Call) (any, error
 	return out, nil
 }
 
-func (f funcController[In, Out]) describe() (reflect.Type, string) {
+func (f funcController[In, Out]) describe() description {
 	in := reflect.TypeFor[In]()
-	return in, inputMend(in, f == nil)
+	return description{in: in, out: reflect.TypeFor[Out](), mend: inputMend(in, f == nil)}
 }
 
 // Do makes a controller of a func without a result. The client gets undefined.
@@ -47,9 +47,9 @@ func (f doController[In]) Serve(ctx context.Context, c *Call) (any, error) {
 	return codec.Undefined, f(ctx, in)
 }
 
-func (f doController[In]) describe() (reflect.Type, string) {
+func (f doController[In]) describe() description {
 	in := reflect.TypeFor[In]()
-	return in, inputMend(in, f == nil)
+	return description{in: in, mend: inputMend(in, f == nil)}
 }
 
 // Get makes a controller of a func without an input. What a client sends along
@@ -66,8 +66,8 @@ func (f getController[Out]) Serve(ctx context.Context, _ *Call) (any, error) {
 	return out, nil
 }
 
-func (f getController[Out]) describe() (reflect.Type, string) {
-	return nil, inputMend(nil, f == nil)
+func (f getController[Out]) describe() description {
+	return description{out: reflect.TypeFor[Out](), mend: inputMend(nil, f == nil)}
 }
 
 // inputMend says what is wrong with a controller's func, "" for nothing.
@@ -77,6 +77,8 @@ func inputMend(in reflect.Type, isNil bool) string {
 		return "the func is nil"
 	case in == nil:
 		return ""
+	case in.Kind() == reflect.Func && isSeq(in):
+		return fmt.Sprintf("input is %v: use Collect (one result) or Duplex (a stream)", in)
 	case in.Kind() == reflect.Func, in.Kind() == reflect.Chan:
 		return fmt.Sprintf("input is %v, which no client can send; take a value", in)
 	}
@@ -103,9 +105,4 @@ func (s *serial) Serve(ctx context.Context, c *Call) (any, error) {
 	return s.inner.Serve(ctx, c)
 }
 
-func (s *serial) describe() (reflect.Type, string) {
-	if d, ok := s.inner.(described); ok {
-		return d.describe()
-	}
-	return nil, ""
-}
+func (s *serial) describe() description { return describe(s.inner) }

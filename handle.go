@@ -127,11 +127,26 @@ func mustPath(path string) {
 	}
 }
 
-// described is a controller that knows its types.
-type described interface {
-	// describe returns the input's type, nil for none, and what to write
-	// instead when it cannot work.
-	describe() (in reflect.Type, mend string)
+// description is what a controller knows of itself.
+type description struct {
+	known   bool
+	in      reflect.Type // nil: it takes no value
+	item    reflect.Type // nil: it takes no stream of items
+	out     reflect.Type // of the result, or of its items; nil: none
+	streams bool         // the result is a stream
+	mend    string       // what to write instead, when it cannot work
+}
+
+// describe asks a controller for its types; one that was written by hand does
+// not know them.
+func describe(c Controller) description {
+	d, ok := c.(interface{ describe() description })
+	if !ok {
+		return description{}
+	}
+	what := d.describe()
+	what.known = true
+	return what
 }
 
 // mustController panics when a controller cannot work.
@@ -142,9 +157,7 @@ func mustController(path string, c Controller) {
 	if v := reflect.ValueOf(c); v.Kind() == reflect.Func && v.IsNil() {
 		panic(fmt.Sprintf("ape: handle %q: the controller is a nil func", path))
 	}
-	if d, ok := c.(described); ok {
-		if _, mend := d.describe(); mend != "" {
-			panic(fmt.Sprintf("ape: handle %q: %s", path, mend))
-		}
+	if d := describe(c); d.mend != "" {
+		panic(fmt.Sprintf("ape: handle %q: %s", path, d.mend))
 	}
 }

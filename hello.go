@@ -24,7 +24,8 @@ type hello struct {
 	Client string          `json:"client"`
 	Auth   json.RawMessage `json:"auth"`
 	Limits struct {
-		Line int `json:"line"`
+		Line  int `json:"line"`
+		Calls int `json:"calls"`
 	} `json:"limits"`
 	Poll   bool   `json:"poll"`
 	Resume string `json:"resume"`
@@ -39,6 +40,7 @@ type welcome struct {
 	Recovered *uint64        `json:"recovered,omitempty"`
 	Got       *uint64        `json:"got,omitempty"`
 	Gap       string         `json:"gap,omitempty"`
+	Keeper    string         `json:"keeper,omitempty"`
 	Server    string         `json:"server"`
 	Limits    *welcomeLimits `json:"limits,omitempty"`
 }
@@ -108,19 +110,6 @@ func (s *Server) refusedBy(hook string, err error) *refusal {
 	}
 	s.opt.Logger.Warn("ape: client refused", "hook", hook, "err", err)
 	return refused(Errorf(Denied, "not allowed"))
-}
-
-// try calls a hook; its panic is logged and returned as errPanic.
-func (s *Server) try(name string, hook func() error) (err error) {
-	panicked := true
-	s.guard(name, func() {
-		err = hook()
-		panicked = false
-	})
-	if panicked {
-		return errPanic
-	}
-	return err
 }
 
 // admit runs OnConnect for a new session and makes it findable. It is called on
@@ -212,6 +201,9 @@ func (s *Server) welcomeLine(r *http.Request, h *hello, cookie string, c *conn) 
 	if h.Limits.Line > 0 {
 		x.line = min(x.line, max(h.Limits.Line, 1024))
 	}
+	if h.Limits.Calls > 0 {
+		x.asks.limit = min(x.asks.limit, h.Limits.Calls)
+	}
 	x.out = transport.NewOutbox(s.opt.MaxQueue, true, s.budget)
 	c.session, c.fresh = x, true
 	if refuse := s.admit(x, r, c.gone); refuse != nil {
@@ -219,7 +211,10 @@ func (s *Server) welcomeLine(r *http.Request, h *hello, cookie string, c *conn) 
 		return nil, refuse
 	}
 	return s.begin(x, c, func(uint64) []byte {
-		w := welcome{ID: x.id, Resume: x.token(), Gap: gap, Server: s.id, Limits: s.limits()}
+		w := welcome{ID: x.id, Resume: x.token(), Gap: gap, Server: s.id, Limits: s.limits(x)}
+		if x.keys != nil {
+			w.Keeper = s.id
+		}
 		return w.line()
 	})
 }
@@ -259,6 +254,9 @@ func (s *Server) resume(h *hello, cookie, identity string, c *conn) (*session, s
 	old, got := x.conn, x.got
 	gap := x.attach(c, h.Seen, func(recovered uint64) []byte {
 		w := welcome{ID: x.id, Resume: x.token(), Recovered: &recovered, Got: &got, Server: s.id}
+		if x.keys != nil {
+			w.Keeper = s.id
+		}
 		return w.line()
 	})
 	if gap != "" {
@@ -276,12 +274,16 @@ func (s *Server) resume(h *hello, cookie, identity string, c *conn) (*session, s
 	return x, ""
 }
 
-func (s *Server) limits() *welcomeLimits {
+func (s *Server) limits(x *session) *welcomeLimits {
 	o := &s.opt
-	return &welcomeLimits{
+	l := &welcomeLimits{
 		Line: o.MaxMessage, Calls: o.MaxCalls, Subs: o.MaxSubscriptions, Buffer: o.MaxQueue,
 		Beat: o.Heartbeat.Milliseconds(), Window: o.ResumeWindow.Milliseconds(),
 	}
+	if x.keys != nil {
+		l.Keys = o.KeyWindow.Milliseconds()
+	}
+	return l
 }
 
 // line returns the w line.

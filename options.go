@@ -99,6 +99,22 @@ type Options struct {
 	// of them run at once. Defaults 256 and 16.
 	MaxCalls, MaxRunning int
 
+	// MaxStreams is how many calls that carry a stream, in either direction, a
+	// client may have open; they take no place of MaxRunning. Default 64.
+	MaxStreams int
+
+	// StreamWindow is how many items of a stream to the server may be on the way
+	// and waiting. Large items lower it by themselves. Default 64.
+	StreamWindow int
+
+	// Timeout is how long Invoke waits for a client's answer when its context has
+	// no deadline. Default 10 s. Negative: for as long as the session lives.
+	Timeout time.Duration
+
+	// KeyWindow is how long the answer of a call with an idempotency key is
+	// remembered. Default 5 min. Negative: not at all.
+	KeyWindow time.Duration
+
 	// MaxSubscriptions bounds the channels of one client. Default 256.
 	MaxSubscriptions int
 
@@ -168,6 +184,10 @@ func (o *Options) withDefaults() Options {
 	v.MaxBacklog = positive(v.MaxBacklog, 256<<20)
 	v.MaxCalls = positive(v.MaxCalls, 256)
 	v.MaxRunning = positive(v.MaxRunning, 16)
+	v.MaxStreams = positive(v.MaxStreams, 64)
+	v.StreamWindow = positive(v.StreamWindow, 64)
+	v.Timeout = cmp.Or(v.Timeout, 10*time.Second)
+	v.KeyWindow = cmp.Or(v.KeyWindow, 5*time.Minute)
 	v.MaxSubscriptions = positive(v.MaxSubscriptions, 256)
 	v.MaxClients = positive(v.MaxClients, 100_000)
 	v.MaxClientsPerBrowser = positive(v.MaxClientsPerBrowser, 64)

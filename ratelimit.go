@@ -19,26 +19,26 @@ func RateLimit(perSecond float64, burst int) Middleware {
 	}
 	var (
 		mu       sync.Mutex
-		limiters = map[*session]*rate.Limiter{}
+		limiters = map[*peer]*rate.Limiter{}
 	)
-	limiter := func(s *session) *rate.Limiter {
+	limiter := func(p *peer) *rate.Limiter {
 		mu.Lock()
 		defer mu.Unlock()
-		l := limiters[s]
+		l := limiters[p]
 		if l == nil {
 			l = rate.NewLimiter(rate.Limit(perSecond), burst)
-			limiters[s] = l
-			context.AfterFunc(s.ctx, func() {
+			limiters[p] = l
+			context.AfterFunc(p.ctx, func() {
 				mu.Lock()
 				defer mu.Unlock()
-				delete(limiters, s)
+				delete(limiters, p)
 			})
 		}
 		return l
 	}
 	return func(next Controller) Controller {
 		return ControllerFunc(func(ctx context.Context, c *Call) (any, error) {
-			if err := overRate(limiter(c.session)); err != nil {
+			if err := overRate(limiter(c.peer)); err != nil {
 				return nil, err
 			}
 			return next.Serve(ctx, c)

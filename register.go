@@ -3,6 +3,7 @@ package ape
 import (
 	"context"
 	"fmt"
+	"iter"
 	"reflect"
 	"strings"
 	"unicode"
@@ -16,6 +17,8 @@ import (
 //
 //	func(context.Context, In) (Out, error)    func(context.Context) (Out, error)
 //	func(context.Context, In) error           func(context.Context) error
+//	func(context.Context, In) iter.Seq2[Out, error]
+//	func(context.Context) iter.Seq2[Out, error]
 //
 // Exported methods of other shapes are a mistake and panic, as does a value
 // without any method.
@@ -70,19 +73,25 @@ func lowerFirst(name string) string {
 type method struct {
 	fn  reflect.Value
 	in  reflect.Type // nil: none
-	out bool
+	out reflect.Type // nil: none
+	seq bool         // the result is a stream of out
 }
 
 func methodController(fn reflect.Value) (*method, error) {
 	t := fn.Type()
-	want := fmt.Errorf("want func(context.Context[, In]) ([Out, ]error), or write it in lower case to leave it out")
+	want := fmt.Errorf("want func(context.Context[, In]) ([Out, ]error) or iter.Seq2[Out, error], or write it in lower case to leave it out")
 	if t.IsVariadic() || t.NumIn() < 1 || t.NumIn() > 2 || t.In(0) != contextType {
 		return nil, want
 	}
-	if t.NumOut() < 1 || t.NumOut() > 2 || t.Out(t.NumOut()-1) != errorType {
+	m := &method{fn: fn}
+	switch n := t.NumOut(); {
+	case n == 1 && t.Out(0).Kind() == reflect.Func && isSeq(t.Out(0)):
+		m.seq, m.out = true, t.Out(0).In(0).In(0)
+	case n == 2 && t.Out(1) == errorType:
+		m.out = t.Out(0)
+	case n != 1 || t.Out(0) != errorType:
 		return nil, want
 	}
-	m := &method{fn: fn, out: t.NumOut() == 2}
 	if t.NumIn() == 2 {
 		m.in = t.In(1)
 	}
@@ -98,14 +107,19 @@ func (m *method) Serve(ctx context.Context, c *Call) (any, error) {
 		}
 		args = append(args, in.Elem())
 	}
+	if m.seq {
+		return emitAll(c, func() iter.Seq2[any, error] { return itemsOf(m.fn.Call(args)[0].Interface()) })
+	}
 	res := m.fn.Call(args)
 	if err, _ := res[len(res)-1].Interface().(error); err != nil {
 		return nil, err
 	}
-	if !m.out {
+	if m.out == nil {
 		return codec.Undefined, nil
 	}
 	return res[0].Interface(), nil
 }
 
-func (m *method) describe() (reflect.Type, string) { return m.in, inputMend(m.in, false) }
+func (m *method) describe() description {
+	return description{in: m.in, out: m.out, streams: m.seq, mend: inputMend(m.in, false)}
+}

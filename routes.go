@@ -10,6 +10,7 @@ type route struct {
 	pattern string
 	serve   Controller // with its middleware
 	lane    *serial    // set when one client's calls run one at a time
+	desc    description
 }
 
 // routes finds the controller of a path. It is written before the first
@@ -34,7 +35,7 @@ func (t *routes) add(path string, c Controller, mws []Middleware) {
 		}
 		panic(fmt.Sprintf("ape: handle %q: %q is registered and differs only in case, which classic clients do not tell apart", path, r.pattern))
 	}
-	r := &route{pattern: path}
+	r := &route{pattern: path, desc: describe(c)}
 	r.lane, _ = c.(*serial)
 	for i := len(mws) - 1; i >= 0; i-- {
 		c = mws[i](c)

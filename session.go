@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/goape/ape/internal/transport"
 )
 
 // session is what outlives one connection of a client: its calls, its
@@ -19,45 +17,26 @@ import (
 // ended. Lock order: channel.mu, then session.mu, then the locks of transport.
 // Nothing waits under session.mu, and no user code runs there.
 type session struct {
-	server   *Server
-	client   Client
-	dialect  dialect
-	id       string
-	secret   string // of the resume token; ape.1
-	cookie   string // the browser's, "" when it came without
-	identity string
-	shared   string        // key of a classic streaming session, "" for all others
-	ready    chan struct{} // of a shared session: closed when OnConnect has returned
-	request  *http.Request
-	auth     json.RawMessage
-	line     int // bytes of the longest message that the client takes
+	peer
+	server  *Server
+	client  Client
+	id      string
+	secret  string        // of the resume token; ape.1
+	cookie  string        // the browser's, "" when it came without
+	shared  string        // key of a classic streaming session, "" for all others
+	ready   chan struct{} // of a shared session: closed when OnConnect has returned
+	request *http.Request
+	auth    json.RawMessage
 
-	ctx    context.Context // ends with the session
-	cancel context.CancelCauseFunc
-	values context.Context // ctx with the values of what OnConnect returned
+	slowing atomic.Bool // somebody is ending it as slow
 
-	// out is the queue. A classic streaming session has none: each of its open
-	// GETs has a queue of its own.
-	out *transport.Outbox
-
-	over atomic.Bool // ended is set, readable without mu
-	// answering counts calls that have left the books while their answer is on
-	// its way to the queue.
-	answering atomic.Int32
-	slowing   atomic.Bool // somebody is ending it as slow
-	seen      replays     // classic calls; touched by one reader at a time under mu
-
-	mu      sync.Mutex
+	// The peer's mu guards these as well.
 	conn    *conn // the current one, nil while detached
 	streams []*conn
-	try     uint64 // ape.1: of the newest hello
-	got     uint64 // ape.1: number of the last counted line taken
-	unacked int    // bytes taken since got was last told
-	ack     *time.Timer
+	seen    replays     // classic calls
+	try     uint64      // ape.1: of the newest hello
 	window  *time.Timer // ends a detached session
-	ended   bool
-	open    bool // OnConnect has let the client in
-	calls   calls
+	open    bool        // OnConnect has let the client in
 	jobs    []func()
 	working bool
 
@@ -69,11 +48,14 @@ type session struct {
 // newSession makes a session that nobody can find yet. r is the request that it
 // begins with.
 func (s *Server) newSession(r *http.Request, d dialect, cookie, identity string, auth json.RawMessage) *session {
-	x := &session{server: s, dialect: d, id: newID(), cookie: cookie, identity: identity, auth: auth, line: defaultLine}
+	x := &session{server: s, id: newID(), cookie: cookie, auth: auth}
+	x.peer.init(&s.engine, x, d)
+	x.identity = identity
+	if identity != "" && d == lineWire && s.opt.KeyWindow > 0 {
+		x.keys = s.keys
+	}
 	x.client.session = x
 	x.request = trimmed(r)
-	x.ctx, x.cancel = context.WithCancelCause(s.ctx)
-	x.values = x.ctx
 	return x
 }
 
@@ -111,6 +93,15 @@ func (e embedded) Value(key any) any {
 	return e.values.Value(key)
 }
 
+// label names the client in logs.
+func (s *session) label() string { return s.id }
+
+// patience is how long Invoke waits for the client.
+func (s *session) patience(string) time.Duration { return max(s.server.opt.Timeout, 0) }
+
+// queued is told that an answer has been queued.
+func (s *session) queued() { s.server.trim() }
+
 // transport tells how the session is connected.
 func (s *session) transport() Transport {
 	s.mu.Lock()
@@ -137,7 +128,7 @@ func (s *session) attach(c *conn, seen uint64, first func(recovered uint64) []by
 	if s.window != nil {
 		s.window.Stop()
 	}
-	s.conn = c
+	s.conn, s.writer = c, c.w
 	c.session = s
 	return ""
 }
@@ -157,7 +148,7 @@ func (s *session) detach(c *conn, why *CloseError) {
 		s.mu.Unlock()
 		return // replaced
 	}
-	s.conn = nil
+	s.conn, s.writer = nil, nil
 	s.out.Detach(c.w)
 	linger := s.dialect.linger(&s.server.opt)
 	if why == nil && linger > 0 {
@@ -195,19 +186,15 @@ func (s *session) end(why *CloseError, drop bool) {
 		s.mu.Unlock()
 		return
 	}
-	s.ended = true
-	s.over.Store(true)
 	conns := s.streams
 	if s.conn != nil {
 		conns = append(conns, s.conn)
 	}
 	s.streams = nil
-	for _, t := range [...]*time.Timer{s.window, s.ack} {
-		if t != nil {
-			t.Stop()
-		}
+	if s.window != nil {
+		s.window.Stop()
 	}
-	waiting := s.calls.abandon()
+	waiting := s.finishPeer()
 	s.jobs = nil
 	opened := s.open
 	s.mu.Unlock()
@@ -215,6 +202,7 @@ func (s *session) end(why *CloseError, drop bool) {
 	s.cancel(why)
 	for _, c := range waiting {
 		c.ctx.end()
+		c.forget()
 		c.post(reply{err: Errorf(Closed, "the session has ended")})
 	}
 	s.server.sessions.remove(s)

@@ -27,11 +27,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 		x.end(&CloseError{Code: code, Reason: "the server is shutting down"}, false)
 	}
-	s.life.Lock()
-	s.closed = true
-	s.life.Unlock()
-	s.workers.close()
-	s.cancel(&CloseError{Code: CloseRestart, Reason: "the server is shutting down"})
+	s.close(&CloseError{Code: CloseRestart, Reason: "the server is shutting down"})
+	s.keys.Close()
 	done := make(chan struct{})
 	go func() {
 		s.tasks.Wait()

@@ -1,7 +1,6 @@
 package ape
 
 import (
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +21,7 @@ type Stats struct {
 	TooLarge  int64 // messages above the limit
 	Unsent    int64 // pushes left out because a client takes no message of that size
 	Repeated  int64 // messages that had come before and were dropped
+	Late      int64 // answers that came behind their deadline or cancellation, and were dropped
 	Slow      int64 // clients closed as slow
 	Panics    int64 // of controllers and hooks; each is logged with its stack
 	Dropped   int64 // detached sessions ended above Options.MaxBacklog
@@ -33,7 +33,7 @@ type Stats struct {
 type counters struct {
 	sessions, resumed, gaps, calls, failed, pushes       atomic.Int64
 	malformed, tooLarge, repeated, slow, dropped, panics atomic.Int64
-	unsent                                               atomic.Int64
+	unsent, late                                         atomic.Int64
 }
 
 // Stats returns the server's figures. They are read one after the other.
@@ -44,7 +44,7 @@ func (s *Server) Stats() Stats {
 		Sessions: c.sessions.Load(), Resumed: c.resumed.Load(), Gaps: c.gaps.Load(),
 		Calls: c.calls.Load(), Failed: c.failed.Load(), Pushes: c.pushes.Load(),
 		Malformed: c.malformed.Load(), TooLarge: c.tooLarge.Load(), Repeated: c.repeated.Load(),
-		Panics: c.panics.Load(), Unsent: c.unsent.Load(), Slow: c.slow.Load(), Dropped: c.dropped.Load(),
+		Panics: c.panics.Load(), Unsent: c.unsent.Load(), Slow: c.slow.Load(), Dropped: c.dropped.Load(), Late: c.late.Load(),
 	}
 }
 
@@ -88,22 +88,22 @@ type DisconnectInfo struct {
 	Code   CloseCode
 }
 
-func (s *session) observeCall(c *Call, fail *Error) {
+func (p *peer) observeCall(c *Call, fail *Error) {
 	if fail != nil {
-		s.server.counters.failed.Add(1)
+		p.engine.counters.failed.Add(1)
 	}
-	o := s.server.opt.Observer
+	o := p.engine.opt.Observer
 	if o == nil || o.Call == nil {
 		return
 	}
-	info := CallInfo{Duration: time.Since(c.began), Dialect: s.dialect.name(), Transport: s.transport()}
+	info := CallInfo{Duration: time.Since(c.since), Dialect: p.dialect.name(), Transport: p.owner.transport()}
 	if c.route != nil {
 		info.Path = c.route.pattern
 	}
 	if fail != nil {
 		info.Code = fail.Code
 	}
-	s.server.guard("Observer.Call", func() { o.Call(info) })
+	p.engine.guard("Observer.Call", func() { o.Call(info) })
 }
 
 func (s *Server) observeConnect(x *session, c *conn) {
@@ -134,15 +134,4 @@ func (s *Server) disconnected(x *session, why *CloseError) {
 			s.guard("OnDisconnect", func() { hook(&x.client, why) })
 		}
 	})
-}
-
-// guard calls f; a panic is logged.
-func (s *Server) guard(name string, f func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.counters.panics.Add(1)
-			s.opt.Logger.Error("ape: panic in "+name, "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
-	f()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,7 @@ import (
 // transcriptOptions are those that docs/protocol.md names.
 func transcriptOptions() *ape.Options {
 	return &ape.Options{
-		MaxMessage: 4096, MaxCalls: 4, MaxQueue: 8192, DrainWindow: 1,
+		MaxMessage: 4096, MaxCalls: 4, MaxQueue: 8192, DrainWindow: 1, StreamWindow: 2,
 		Identify: func(_ *http.Request, auth json.RawMessage) (string, error) {
 			if string(auth) == `"bad"` {
 				return "", errors.New("bad")
@@ -47,6 +48,37 @@ func transcriptPaths(app *ape.Server) {
 	app.Handle("wait", ape.Get(func(ctx context.Context) (any, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
+	}))
+	app.Handle("count", ape.Stream(func(_ context.Context, in struct{ N int }) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for i := 1; i <= in.N && yield(i, nil); i++ {
+			}
+		}
+	}))
+	app.Handle("sum", ape.Collect(func(_ context.Context, items iter.Seq2[int, error]) (sum int, _ error) {
+		for n, err := range items {
+			if err != nil {
+				return 0, err
+			}
+			sum += n
+		}
+		return sum, nil
+	}))
+	app.Handle("double", ape.Duplex(func(_ context.Context, items iter.Seq2[int, error]) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for n, err := range items {
+				if !yield(2*n, err) {
+					return
+				}
+			}
+		}
+	}))
+	app.Handle("ask", ape.Func(func(ctx context.Context, in any) (any, error) {
+		answer, err := ape.Invoke[any](ctx, ape.From(ctx).Client(), "confirm", in, ape.Timeout(0))
+		if err != nil {
+			return nil, ape.Errorf(ape.Failed, "the client would not say: %v", err)
+		}
+		return answer, nil
 	}))
 	app.Handle("emit", ape.Func(func(ctx context.Context, in struct{ N int }) (any, error) {
 		for i := range in.N {

@@ -41,18 +41,18 @@ func (classicDialect) answer(c *Call, result any, fail *Error) (transport.Frame,
 func appendClassic(b []byte, c *Call, result any, fail *Error) ([]byte, *Error) {
 	start := len(b)
 	if fail == nil {
-		full, err := appendData(classic.AppendReply(b, c.query), result, c.session.line)
+		full, err := appendData(classic.AppendReply(b, c.query), result, c.peer.line)
 		switch {
 		case err != nil:
 			fail = c.misencoded(err)
-		case len(full)-start > c.session.line:
-			fail = Errorf(TooLarge, "the answer has %d bytes, a client takes %d", len(full)-start, c.session.line)
+		case len(full)-start > c.peer.line:
+			fail = Errorf(TooLarge, "the answer has %d bytes, a client takes %d", len(full)-start, c.peer.line)
 		default:
 			return full, nil
 		}
 	}
 	b = appendClassicError(b[:start], c.query, fail)
-	if len(b)-start > c.session.line {
+	if len(b)-start > c.peer.line {
 		b = appendClassicError(b[:start], c.query, untold(fail))
 	}
 	return b, fail
@@ -148,7 +148,7 @@ func (s *session) takeClassicCall(doc []byte, m *classic.Message, query string, 
 			return Errorf(Invalid, "createdAt is %v away from the server's time; correct the clock of one of them", off.Round(time.Millisecond))
 		}
 	}
-	c := &Call{session: s, query: query, posted: posted}
+	c := &Call{peer: &s.peer, query: query, posted: posted}
 	switch {
 	case m.Data == nil:
 	case m.Tag != nil || bytes.Contains(m.Data, []byte("<!")):
@@ -157,7 +157,7 @@ func (s *session) takeClassicCall(doc []byte, m *classic.Message, query string, 
 	default:
 		c.keep(m.Data)
 	}
-	return s.admit(c, classic.Bare(m.Type), 0)
+	return s.admit(c, classic.Bare(m.Type))
 }
 
 // takeClassicSubscription carries out subscribe and unsubscribe, which win over

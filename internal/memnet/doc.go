@@ -11,6 +11,9 @@
 // channels only: inside a bubble of testing/synctest time costs nothing, and
 // what is left over is noticed. All functions may be called concurrently.
 //
-// [Faulty] wraps one end of a connection and breaks it: after a number of
-// bytes, by silence, or by cutting writes into pieces.
+// Faults are of two kinds. Those of the network between the ends are methods of
+// Conn: [Conn.Delay], [Conn.Limit], [Conn.CutAfter], [Conn.Drop], [Conn.Stall],
+// [Conn.Reset]. [Faulty] wraps one end and breaks what that end does: it hangs
+// up after a number of bytes written or read, with FIN or reset, loses only its
+// own writes, or cuts them into pieces.
 package memnet

@@ -56,13 +56,22 @@ func (l *Listener) Addr() net.Addr { return addr("memnet:server") }
 // ctx.Err() when ctx ends before.
 func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
 	near, far := Pipe(l.size)
+	if err := l.Hand(ctx, far); err != nil {
+		return nil, err
+	}
+	return near, nil
+}
+
+// Hand gives c to Accept, and is Dial for a connection that exists. It returns
+// the same errors.
+func (l *Listener) Hand(ctx context.Context, c *Conn) error {
 	select {
-	case l.conns <- far:
-		return near, nil
+	case l.conns <- c:
+		return nil
 	case <-l.done:
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -19,7 +20,7 @@ var ErrReset error = &net.OpError{Op: "read", Net: "memnet", Err: os.NewSyscallE
 // close of a TCP connection.
 type Conn struct {
 	in, out       *half
-	local, remote addr
+	local, remote net.Addr
 }
 
 // Pipe returns the two ends of a connection, each of whose directions holds
@@ -29,8 +30,11 @@ func Pipe(size int) (*Conn, *Conn) {
 		size = bufferSize
 	}
 	a, b := newHalf(size), newHalf(size)
-	return &Conn{in: a, out: b, local: "memnet:client", remote: "memnet:server"},
-		&Conn{in: b, out: a, local: "memnet:server", remote: "memnet:client"}
+	a.peer, b.peer = b, a
+	a.cut = new(atomic.Bool)
+	b.cut = a.cut
+	client, server := addr("memnet:client"), addr("memnet:server")
+	return &Conn{in: a, out: b, local: client, remote: server}, &Conn{in: b, out: a, local: server, remote: client}
 }
 
 // Read reads what has arrived, or waits. It returns io.EOF behind the last
@@ -66,10 +70,14 @@ func (c *Conn) Stall() { c.out.stall(true) }
 // Resume ends Stall.
 func (c *Conn) Resume() { c.out.stall(false) }
 
-// LocalAddr returns a name.
+// SetAddrs sets what LocalAddr and RemoteAddr return. Call it before the
+// connection is used.
+func (c *Conn) SetAddrs(local, remote net.Addr) { c.local, c.remote = local, remote }
+
+// LocalAddr returns a name, or what SetAddrs was given.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr returns a name.
+// RemoteAddr returns a name, or what SetAddrs was given.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // SetDeadline sets both deadlines; the zero time means none.

@@ -41,6 +41,44 @@
 // false and never touches the network, and nobody calls Append with alone set
 // while holding a lock.
 //
+// # Dialling
+//
+// A session that dials out uses the same Outbox, from [NewStrictOutbox], and a
+// Writer of its own on a [Sink] of its own, by [NewWriter] with [DialLines] for
+// a WebSocket and [StreamLines] for POSTs. Control takes the hello before the
+// Outbox is attached, and Attach the welcome's number:
+//
+//	w := transport.NewWriter(&sink{ctx, cancel, ws, nil}, transport.DialLines, nil)
+//	w.Control(hello)
+//	…                                  // read the welcome
+//	gap := out.Attach(w, welcome.Got)  // not "": begin anew, with out.Unsent()
+//
+// Each Write then is one or more whole lines and ends with a line feed, and so
+// is one message or one POST. Only a line longer than 64 KiB comes in several
+// Writes, which all but the last have no line feed at their end and hold
+// nothing else:
+//
+//	func (s *sink) Write(p []byte) (err error) {
+//		if s.message == nil {
+//			s.message, err = s.ws.Writer(s.ctx, websocket.MessageText)
+//		}
+//		if err == nil {
+//			_, err = s.message.Write(p)
+//		}
+//		if err == nil && p[len(p)-1] == '\n' {
+//			err = s.message.Close()
+//			s.message = nil
+//		}
+//		return err
+//	}
+//
+//	func (s *sink) Close() { s.cancel() } // ends a write; CloseNow would wait
+//
+// Such a Writer does all that others do, with these differences: it sends no
+// pings, pongs and close frames; End writes its last line and leaves the
+// connection, which its owner closes behind Done; and a Sink that sets no
+// limit to its writes can keep End waiting, until Abort or Stop.
+//
 // # Concurrency
 //
 // All methods of Outbox and Writer may be called concurrently. A Socket has

@@ -158,20 +158,21 @@ func (w *Writer) writeAll() (last bool, err error) {
 }
 
 // write hands p to the sink in slices, so that a slow peer which still reads is
-// not taken for a dead one: the sink limits the time of each. A ResponseWriter
-// is somebody else's code, so its panic counts as a failure: net/http recovers
-// none on this goroutine.
+// not taken for a dead one: the sink limits the time of each. A sink is, or
+// calls, somebody else's code, so its panic counts as a failure: net/http
+// recovers none on this goroutine.
 func (w *Writer) write(p []byte) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("transport: panic while writing: %v", p)
 		}
 	}()
-	for len(p) > 0 {
-		n := min(len(p), maxWrite)
+	for inside := false; len(p) > 0; {
+		n := w.form.cut(p, inside)
 		if err := w.sink.Write(p[:n]); err != nil {
 			return err
 		}
+		inside = p[n-1] != '\n'
 		p = p[n:]
 	}
 	return nil
@@ -327,14 +328,14 @@ func (w *Writer) run(due, room int) (n, size int) {
 }
 
 // add takes a frame into the batch, if there is room. A frame goes alone, as
-// it is, when it is longer than a write or nothing else is due.
+// it is, when it is longer than a join or nothing else is due.
 func (b *batch) add(form Form, f Frame, only bool) bool {
-	size := form.size(f)
-	if len(b.buf) == 0 && (only || size > maxWrite) {
+	size, room := form.size(f), form.join()
+	if len(b.buf) == 0 && (only || size > room) {
 		b.lone = f
 		return true
 	}
-	if len(b.buf)+size > maxWrite {
+	if len(b.buf)+size > room {
 		return false
 	}
 	b.open()

@@ -15,6 +15,10 @@ var (
 	// not count.
 	ErrEnded = errors.New("transport: ended")
 
+	// ErrWithdrawn is returned by [Outbox.AppendWait] when its frame was taken
+	// back before there was room for it.
+	ErrWithdrawn = errors.New("transport: withdrawn")
+
 	// ErrIdle is returned by [Socket.Next] when SocketOptions.Idle has passed
 	// without one byte from the peer. The connection can still be ended in
 	// good form, by [Writer.End] and [Socket.Finish].
@@ -32,8 +36,8 @@ var (
 	// close code for it is 1007.
 	ErrUTF8 = errors.New("transport: text message is not UTF-8")
 
-	// ErrTooBig is returned while reading a message above
-	// SocketOptions.Hard.
+	// ErrTooBig is for whoever reads a [Socket]'s message and finds it above
+	// the limit; the package has none of its own.
 	ErrTooBig = errors.New("transport: message is above the hard limit")
 )
 

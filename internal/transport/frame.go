@@ -30,8 +30,15 @@ const (
 	// SocketMessages: WebSocket, each frame a message of its own; several
 	// still leave in one write.
 	SocketMessages
-	// StreamLines: an HTTP body of lines; a binary frame becomes its line with
-	// base64 in place of the size and the octets.
+	// DialLines: lines for the text messages of a dialled WebSocket, whose Sink
+	// adds the frame headers and the mask; see the package's documentation. A
+	// write holds lines of together at most 16 KiB, or a longer one alone; a
+	// binary frame becomes its line with base64 in place of the size and the
+	// octets.
+	DialLines
+	// StreamLines: an HTTP body of lines, the bodies of POSTs too. A write
+	// holds lines of together at most 64 KiB, or a longer one alone; a binary
+	// frame becomes a line as with DialLines.
 	StreamLines
 	// StreamEvents: an HTTP body of server-sent events, each frame a "data: "
 	// of its own.
@@ -80,6 +87,42 @@ func (f Frame) Size() int { return len(f.data) + slot }
 // Payload is the frame without its header. It must not be changed.
 func (f Frame) Payload() []byte { return f.data[f.head:] }
 
+// Octets is how many raw bytes stand at the end of the payload; -1 for a text
+// frame.
+func (f Frame) Octets() int {
+	if !f.binary {
+		return -1
+	}
+	return int(f.octets)
+}
+
+// join is how many bytes of frames are joined into one write.
+func (form Form) join() int {
+	if form == DialLines {
+		return maxJoin
+	}
+	return maxWrite
+}
+
+// cut returns how many bytes of p are handed to a Sink next: at most 64 KiB.
+// Lines are cut behind a line feed, and one that is longer than a join leaves
+// without others; inside tells that p begins inside such a line.
+func (form Form) cut(p []byte, inside bool) int {
+	short, most := min(len(p), form.join()), min(len(p), maxWrite)
+	if form != DialLines && form != StreamLines {
+		return most
+	}
+	if !inside {
+		if n := bytes.LastIndexByte(p[:short], '\n') + 1; n > 0 {
+			return n
+		}
+	}
+	if n := bytes.IndexByte(p[:most], '\n') + 1; n > 0 {
+		return n
+	}
+	return most
+}
+
 // size is the number of bytes of f on a connection of this form.
 func (form Form) size(f Frame) int {
 	if form <= SocketMessages {
@@ -95,7 +138,7 @@ func (form Form) whole(f Frame) []byte {
 	switch {
 	case form <= SocketMessages:
 		return f.data
-	case form == StreamLines && !f.binary:
+	case (form == DialLines || form == StreamLines) && !f.binary:
 		return f.Payload()
 	}
 	return nil

@@ -34,6 +34,7 @@ type session struct {
 type setup struct {
 	options transport.SocketOptions
 	limit   int // of the outbox; 1 MiB
+	most    int // bytes of a message that its reader takes; all
 	buffer  int // of the network; 64 KiB
 	wrap    func(*memnet.Conn) net.Conn
 	middle  func(http.Handler) http.Handler
@@ -105,7 +106,7 @@ func (s *session) serve(o setup) {
 		_, m, err := s.Next()
 		var b []byte
 		if err == nil {
-			b, err = io.ReadAll(m)
+			b, err = readAll(m, o.most)
 		}
 		switch {
 		case err != nil:
@@ -123,6 +124,18 @@ func (s *session) serve(o setup) {
 	}
 	s.Finish()
 	s.out.End()
+}
+
+// readAll reads a message, unless it is longer than most bytes.
+func readAll(m io.Reader, most int) ([]byte, error) {
+	if most == 0 {
+		return io.ReadAll(m)
+	}
+	b, err := io.ReadAll(io.LimitReader(m, int64(most)+1))
+	if err == nil && len(b) > most {
+		err = transport.ErrTooBig
+	}
+	return b, err
 }
 
 // dial connects a client and returns it with the server's side of it.
@@ -345,6 +358,12 @@ func (r *recorder) frames() (got []string) {
 			got = append(got, p)
 		}
 	}
+}
+
+// unwritten reports whether there is a frame that no writer has taken.
+func unwritten(o *transport.Outbox) bool {
+	_, n := o.Bytes()
+	return n > 0
 }
 
 func equal(t *testing.T, got []string, want ...string) {

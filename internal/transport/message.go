@@ -9,8 +9,6 @@ import (
 type message struct {
 	s    *Socket
 	r    io.Reader // nil at the end of the message
-	hard int64
-	size int64
 	text bool
 	tail [utf8.UTFMax]byte // of text: the first bytes of a rune that is not whole yet
 	part int               // how many
@@ -18,7 +16,7 @@ type message struct {
 }
 
 func (m *message) begin(r io.Reader, text bool) {
-	m.r, m.text, m.size, m.part, m.err = r, text, 0, 0, nil
+	m.r, m.text, m.part, m.err = r, text, 0, nil
 }
 
 // Read reads on, and checks what it reads.
@@ -35,11 +33,7 @@ func (m *message) Read(p []byte) (int, error) {
 		// Coder has not unmasked what came of a piece that was cut short.
 		n = 0
 	}
-	m.size += int64(n)
 	switch {
-	case m.hard > 0 && m.size > m.hard:
-		m.err = ErrTooBig
-		return 0, m.err
 	case m.text && !m.valid(p[:n]):
 		m.err = ErrUTF8
 		return 0, m.err

@@ -13,6 +13,7 @@ import (
 type Outbox struct {
 	limit  int
 	keep   bool
+	strict bool // what is kept stays until it is acknowledged
 	budget *Budget
 
 	mu      sync.Mutex
@@ -20,6 +21,7 @@ type Outbox struct {
 	first   uint64 // number of the oldest frame held; total+1 if none is
 	next    uint64 // number that the writer takes next
 	written uint64 // highest number that any writer has taken
+	acked   uint64 // highest number that the peer is known to have
 	kept    int    // bytes held
 	fresh   int    // of these, bytes of frames above written
 	writer  *Writer
@@ -46,8 +48,9 @@ func NewOutbox(limit int, keep bool, budget *Budget) *Outbox {
 // Append appends f and sees to it that the attached writer, if any, writes it.
 // It never waits for room: it returns [ErrFull] when the bytes that wait to be
 // written would exceed the limit, but takes any frame when none waits. Written
-// frames that are kept for a resume are dropped for it, oldest first. After
-// [Outbox.End] it returns [ErrEnded].
+// frames that are kept for a resume are dropped for it, oldest first; where
+// they may not be, see [NewStrictOutbox], they count like those that wait.
+// After [Outbox.End] it returns [ErrEnded].
 //
 // With alone, Append may write to the connection itself, and so last as long
 // as that does; without, it never does. See the package's documentation.
@@ -92,13 +95,11 @@ func (o *Outbox) AppendWait(ctx context.Context, f Frame, alone bool) error {
 	case <-ctx.Done():
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if i := slices.Index(o.waiting, turn); i >= 0 {
-		o.waiting = slices.Delete(o.waiting, i, i+1)
-		o.budget.add(-f.Size())
-		o.letIn() // a smaller frame may have stood behind it
+		o.leave(i)
 		return ctx.Err()
 	}
+	o.mu.Unlock()
 	return <-turn.done // it had its turn at the same moment
 }
 
@@ -107,26 +108,13 @@ func (o *Outbox) AppendWait(ctx context.Context, f Frame, alone bool) error {
 // session. A number below earlier ones is ignored.
 func (o *Outbox) Ack(n uint64) bool {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if n > o.written {
+		o.mu.Unlock()
 		return false
 	}
 	o.forget(n)
+	o.settle()
 	return true
-}
-
-// Missed tells what [Outbox.Attach] would do for a peer that has seen all
-// frames up to seen: write the frames that it lacks again, whose number is
-// recovered, or fail because of a gap: "mismatch" when seen was never
-// written, "overflow" when a frame behind it is no longer kept, "unknown"
-// after End.
-func (o *Outbox) Missed(seen uint64) (recovered uint64, gap string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if gap := o.gap(seen); gap != "" {
-		return 0, gap
-	}
-	return o.total() - seen, ""
 }
 
 // Attach makes w the writer: it takes seen as acknowledged, and w writes the
@@ -134,17 +122,17 @@ func (o *Outbox) Missed(seen uint64) (recovered uint64, gap string) {
 // more. Without keep, seen does not matter: w goes on with the oldest frame
 // that no writer has taken.
 //
-// The result is "" or, in the same words as that of Missed, why nothing was
-// attached. After a good Missed this can only be "overflow", when Append has
-// just pushed out a frame that the peer lacks. A writer attaches once.
+// The result is "" or why nothing was attached: "mismatch" when seen was never
+// written, "overflow" when a frame behind it is no longer kept, "unknown" after
+// End. A writer attaches once.
 func (o *Outbox) Attach(w *Writer, seen uint64) (gap string) {
 	return o.AttachWith(w, seen, nil)
 }
 
 // AttachWith is [Outbox.Attach] with a control line that is written before all
-// frames, a welcome: first gets the number of frames that follow, as Missed
-// reckons it at the very moment of attaching, and returns the line. It is
-// called under the lock of w, and not when there is a gap.
+// frames, a welcome: first gets the number of frames that follow, as it is at
+// the very moment of attaching, and returns the line. It is called under the
+// lock of w, and not when there is a gap.
 func (o *Outbox) AttachWith(w *Writer, seen uint64, first func(recovered uint64) []byte) (gap string) {
 	w.mu.Lock()
 	o.mu.Lock()
@@ -156,6 +144,7 @@ func (o *Outbox) AttachWith(w *Writer, seen uint64, first func(recovered uint64)
 	if o.keep {
 		o.next = seen + 1
 		o.forget(seen)
+		o.letIn()
 	}
 	o.writer, w.out = w, o
 	left := o.total() + 1 - o.next
@@ -211,21 +200,6 @@ func (o *Outbox) Bytes() (kept, unwritten int) {
 	return kept, o.fresh
 }
 
-// Unwritten reports whether there is a frame that no writer has taken.
-func (o *Outbox) Unwritten() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.fresh > 0
-}
-
-// Numbers returns the number of the last frame appended and the highest one
-// that a writer has taken.
-func (o *Outbox) Numbers() (total, written uint64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.total(), o.written
-}
-
 // The methods below are called with mu held.
 
 func (o *Outbox) total() uint64 { return o.first + uint64(o.frames.n) - 1 }
@@ -246,24 +220,32 @@ func (o *Outbox) gap(seen uint64) string {
 
 // admit appends f, if there is room.
 func (o *Outbox) admit(f Frame) error {
-	size := f.Size()
-	if o.ended {
-		return ErrEnded
+	held := o.fresh
+	if o.strict {
+		held = o.kept
 	}
-	if o.fresh > 0 && o.fresh+size > o.limit {
+	switch {
+	case o.ended:
+		return ErrEnded
+	case held > 0 && held+f.Size() > o.limit:
 		return ErrFull
 	}
-	before := o.kept
+	o.push(f)
+	return nil
+}
+
+// push appends f, and drops written frames for it where that is allowed.
+func (o *Outbox) push(f Frame) {
+	size, before := f.Size(), o.kept
 	// Frames that the writer is about to repeat are not dropped under its
 	// hands: that is when up to twice the limit is held.
-	for o.kept+size > o.limit && o.frames.n > 0 && o.first <= o.written && (o.writer == nil || o.first < o.next) {
+	for !o.strict && o.kept+size > o.limit && o.frames.n > 0 && o.first <= o.written && (o.writer == nil || o.first < o.next) {
 		o.pop()
 	}
 	o.frames.push(f)
 	o.kept += size
 	o.fresh += size
 	o.budget.add(o.kept - before)
-	return nil
 }
 
 // due counts the frames that w may take.
@@ -297,8 +279,30 @@ func (o *Outbox) took() {
 	}
 }
 
-// letIn appends the frames of those who wait, as far as there is room.
-func (o *Outbox) letIn() {
+// settle lets in who waits, gives mu back and wakes the writer for what came.
+// No mutex may be held but mu.
+func (o *Outbox) settle() {
+	var w *Writer
+	if o.letIn() {
+		w = o.writer
+	}
+	o.mu.Unlock()
+	if w != nil {
+		w.wake(false)
+	}
+}
+
+// leave takes the i-th of those who wait out, and settles: a smaller frame may
+// have stood behind it.
+func (o *Outbox) leave(i int) {
+	o.budget.add(-o.waiting[i].frame.Size())
+	o.waiting = slices.Delete(o.waiting, i, i+1)
+	o.settle()
+}
+
+// letIn appends the frames of those who wait, as far as there is room. It
+// reports whether there were any; the writer must learn of them.
+func (o *Outbox) letIn() bool {
 	n := 0
 	for ; n < len(o.waiting); n++ {
 		if o.admit(o.waiting[n].frame) != nil {
@@ -308,17 +312,19 @@ func (o *Outbox) letIn() {
 		o.waiting[n].done <- nil
 	}
 	if n == 0 {
-		return
+		return false
 	}
 	clear(o.waiting[:n])
 	if o.waiting = o.waiting[n:]; len(o.waiting) == 0 {
 		o.waiting = nil
 	}
+	return true
 }
 
-// forget lets go of frames up to n.
+// forget lets go of frames up to n, which the peer has.
 func (o *Outbox) forget(n uint64) {
 	before := o.kept
+	o.acked = max(o.acked, n)
 	for o.first <= n && o.frames.n > 0 {
 		o.pop()
 	}

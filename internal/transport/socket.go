@@ -17,7 +17,6 @@ import (
 type SocketOptions struct {
 	Subprotocols []string      // those served, best first; none
 	Form         Form          // SocketLines or SocketMessages
-	Hard         int64         // bytes of a message, above which reading it fails; 0: no limit
 	Idle         time.Duration // without a byte from the peer, until ErrIdle; 0: no limit
 	WriteTimeout time.Duration // for each write of at most 64 KiB; 10 s
 	CloseTimeout time.Duration // for the peer's answer to a close frame; 2 s
@@ -64,7 +63,7 @@ func Accept(w http.ResponseWriter, r *http.Request, o SocketOptions) (*Socket, e
 		heard:        time.Now(),
 	}
 	s.conn.s, s.conn.closed = s, make(chan struct{})
-	s.msg = message{s: s, hard: o.Hard}
+	s.msg = message{s: s}
 	s.w = NewWriter(sink{&s.conn}, o.Form, o.Group)
 	ws, err := websocket.Accept(hijacker{base, outerHijacker(w), s}, r, &websocket.AcceptOptions{
 		Subprotocols:       o.Subprotocols,
@@ -97,9 +96,9 @@ func (s *Socket) Heard() time.Time {
 // What is left of the message before is dropped. Its error is ErrIdle, ErrLost,
 // ErrProtocol or a *CloseError, and there is no message behind it.
 //
-// The message returns io.EOF at its end, ErrTooBig, ErrUTF8, ErrEnded once the
-// writer was ended, or what Next would return. Behind ErrTooBig and ErrUTF8
-// call [Writer.End] with the code that fits, then Finish.
+// The message returns io.EOF at its end, ErrUTF8, ErrEnded once the writer was
+// ended, or what Next would return. Behind ErrUTF8, and behind a message that
+// its reader refuses, call [Writer.End] with the code that fits, then Finish.
 //
 // From reading a byte until it wants another one, the reader keeps the writer
 // from flushing. So it must not wait for anything but the next message.

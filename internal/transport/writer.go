@@ -7,9 +7,11 @@ import (
 	"time"
 )
 
-// Sink is what bytes leave by. Write is called by one goroutine at a time.
-// Close ends a Write that is under way without waiting for it, and may be
-// called twice and at any time.
+// Sink is what bytes leave by. Write is called by one goroutine at a time, with
+// at most 64 KiB that it must not keep; the time that it takes is for the Sink
+// to limit. Close ends a Write that is under way without waiting for it, and
+// may be called twice and at any time. The Writer calls it when a Write fails
+// and to abort, never behind a good end.
 type Sink interface {
 	Write(p []byte) error
 	Close()
@@ -162,7 +164,8 @@ func (w *Writer) Release() {
 // outbox, then the line last, which may be nil, then on a WebSocket a close
 // frame with code and reason. Nothing can be queued afterwards. The first call
 // wins. From then on the peer has the connection's CloseTimeout to take what is
-// written. Code 0 is a close frame without a code.
+// written, where the Sink is one of this package's. Code 0 is a close frame
+// without a code.
 func (w *Writer) End(code int, reason string, last []byte, drop bool) {
 	w.mu.Lock()
 	if w.sealed || w.finished {
