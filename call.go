@@ -222,7 +222,10 @@ func (c *Call) serve() (result any, err error) {
 	defer c.recoverPanic(&result, &err)
 	g := c.peer.engine
 	if c.route == nil {
-		return nil, Errorf(NotFound, "no controller is registered for %q%s", shown(c.path), g.routes.suggestion(c.path))
+		c.peer.mu.Lock() // Conn.Handle may add others meanwhile
+		near := g.routes.suggestion(c.path)
+		c.peer.mu.Unlock()
+		return nil, Errorf(NotFound, "no controller is registered for %q%s", shown(c.path), near)
 	}
 	if hook := g.opt.OnReceive; hook != nil {
 		if after := hook(&c.ctx, c); after != nil {

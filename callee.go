@@ -90,7 +90,9 @@ func (p *peer) cutShort(c *Call, fail *Error) {
 	}
 	c.answered = true
 	delete(p.calls.open, c.id)
-	c.ctx.end()
+	if fail.Code != Deadline { // its context ends by itself then, with the error that tells it
+		c.ctx.end()
+	}
 	p.tell(c.id, fail)
 }
 

@@ -300,8 +300,12 @@ func (c *Conn) target() (*peer, error) {
 func (c *Conn) label() string { return c.base }
 func (c *Conn) queued()       {}
 
-// slow cannot happen: what the protocol needs is never refused.
-func (c *Conn) slow() {}
+// slow gives up a session whose server does not take what it asks for. mu is held.
+func (c *Conn) slow() {
+	if c.link != nil {
+		c.link.cancel(&parting{code: "overflow", then: "new", message: "the server does not take what it asks for"})
+	}
+}
 
 func (c *Conn) transport() Transport {
 	c.mu.Lock()

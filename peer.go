@@ -161,6 +161,9 @@ func (p *peer) tell(id uint64, e *Error) { p.insist(lineFailure(id, e)) }
 func (p *peer) insist(f transport.Frame) {
 	if p.odd {
 		p.out.Insist(f)
+		if kept, _ := p.out.Bytes(); kept > 4*p.engine.opt.MaxQueue {
+			p.owner.slow() // the server makes us say more than it reads
+		}
 	} else if p.out.Append(f, false) == transport.ErrFull {
 		p.owner.slow()
 	}
