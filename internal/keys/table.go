@@ -28,7 +28,7 @@ const (
 // written to afterwards.
 type Answer struct {
 	Line   []byte // nil: there is none
-	Octets int    // how many bytes at the end of Line are raw
+	Octets int    // of the caller's: how many bytes at the end of Line are raw
 }
 
 // Verdict is what [Table.Begin] says.

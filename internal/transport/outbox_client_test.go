@@ -292,15 +292,19 @@ func TestWithdrawKeepsTheNumbers(t *testing.T) {
 func TestWithdrawBetweenTwoConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, o, w := strict(1000, nil)
-		appendAll(t, o, "1\n")
+		first, second := text("1\n"), text("2\n")
+		o.Append(first, false)
 		synctest.Wait()
 		w.Stop()
-		second := text("2\n")
 		o.Append(second, false)
 		r := newRecorder()
 		w = transport.NewWriter(r, transport.DialLines, nil)
 		w.Hold()
 		o.Attach(w, 0)
+		equal(t, payloads(o.Unsent()), "2\n")
+		if o.Withdraw(first) {
+			t.Error("a frame was withdrawn that the peer may have")
+		}
 		if !o.Withdraw(second) {
 			t.Error("not withdrawn")
 		}
