@@ -66,7 +66,7 @@ func (p *peer) emit(ctx context.Context, id uint64, o *outflow, v any) error {
 	if err := p.spend(ctx, o); err != nil {
 		return err
 	}
-	return p.out.AppendWait(ctx, f, false)
+	return p.out.AppendItem(ctx, f)
 }
 
 // firstCredit is how many items may come before it is known how large they are.

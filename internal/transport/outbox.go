@@ -32,6 +32,7 @@ type Outbox struct {
 // waiter is a frame whose appender waits for room.
 type waiter struct {
 	frame Frame
+	limit int        // of what may be held once it is appended
 	done  chan error // one slot
 }
 
@@ -56,7 +57,7 @@ func NewOutbox(limit int, keep bool, budget *Budget) *Outbox {
 // as that does; without, it never does. See the package's documentation.
 func (o *Outbox) Append(f Frame, alone bool) error {
 	o.mu.Lock()
-	if err := o.admit(f); err != nil {
+	if err := o.admit(f, o.limit); err != nil {
 		o.mu.Unlock()
 		return err
 	}
@@ -72,10 +73,21 @@ func (o *Outbox) Append(f Frame, alone bool) error {
 // returns ctx.Err() if ctx ends before there is any, and [ErrEnded] when the
 // outbox ends.
 func (o *Outbox) AppendWait(ctx context.Context, f Frame, alone bool) error {
+	return o.await(ctx, f, o.limit, alone)
+}
+
+// AppendItem is AppendWait for a frame that is one of many, such as an item of a
+// stream: it leaves half of the limit to what cannot wait.
+func (o *Outbox) AppendItem(ctx context.Context, f Frame) error {
+	return o.await(ctx, f, o.limit/2, false)
+}
+
+// await appends f as soon as no more than limit is held with it.
+func (o *Outbox) await(ctx context.Context, f Frame, limit int, alone bool) error {
 	o.mu.Lock()
 	err := ErrFull
 	if len(o.waiting) == 0 || o.ended {
-		err = o.admit(f)
+		err = o.admit(f, limit)
 	}
 	if err != ErrFull {
 		w := o.writer
@@ -85,7 +97,7 @@ func (o *Outbox) AppendWait(ctx context.Context, f Frame, alone bool) error {
 		}
 		return err
 	}
-	turn := &waiter{frame: f, done: make(chan error, 1)}
+	turn := &waiter{frame: f, limit: limit, done: make(chan error, 1)}
 	o.waiting = append(o.waiting, turn)
 	o.budget.add(f.Size())
 	o.mu.Unlock()
@@ -218,8 +230,8 @@ func (o *Outbox) gap(seen uint64) string {
 	return ""
 }
 
-// admit appends f, if there is room.
-func (o *Outbox) admit(f Frame) error {
+// admit appends f, if limit bytes leave room for it.
+func (o *Outbox) admit(f Frame, limit int) error {
 	held := o.fresh
 	if o.strict {
 		held = o.kept
@@ -227,7 +239,7 @@ func (o *Outbox) admit(f Frame) error {
 	switch {
 	case o.ended:
 		return ErrEnded
-	case held > 0 && held+f.Size() > o.limit:
+	case held > 0 && held+f.Size() > limit:
 		return ErrFull
 	}
 	o.push(f)
@@ -305,7 +317,7 @@ func (o *Outbox) leave(i int) {
 func (o *Outbox) letIn() bool {
 	n := 0
 	for ; n < len(o.waiting); n++ {
-		if o.admit(o.waiting[n].frame) != nil {
+		if o.admit(o.waiting[n].frame, o.waiting[n].limit) != nil {
 			break
 		}
 		o.budget.add(-o.waiting[n].frame.Size())

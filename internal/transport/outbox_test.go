@@ -310,3 +310,31 @@ func TestEndLetsASealedWriterFinish(t *testing.T) {
 		})
 	}
 }
+
+func TestItemsLeaveHalfOfTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		frame := func() transport.Frame {
+			return transport.Text(append(transport.Begin(nil), "n 1 aaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"...))
+		}
+		size := frame().Size()
+		o := transport.NewOutbox(8*size, true, nil)
+		for range 4 {
+			if err := o.AppendItem(t.Context(), frame()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- o.AppendItem(ctx, frame()) }()
+		synctest.Wait()
+		for range 4 {
+			if err := o.Append(frame(), false); err != nil {
+				t.Errorf("an item took the room of what cannot wait: %v", err)
+			}
+		}
+		cancel()
+		if err := <-done; err != context.Canceled {
+			t.Errorf("the fifth item: %v, want it to have waited", err)
+		}
+	})
+}
