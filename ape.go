@@ -18,6 +18,7 @@ type Server struct {
 	engine
 	id         string
 	middleware []Middleware
+	declared   []Declaration
 	origins    *origins
 	sessions   registry
 	hub        hub

@@ -2,6 +2,7 @@ package ape
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"sync"
 )
@@ -38,6 +39,15 @@ func Publish(channel string, data any) error { return Default().Publish(channel,
 func SendTo(ctx context.Context, clientID, event string, data any) error {
 	return Default().SendTo(ctx, clientID, event, data)
 }
+
+// To is Default().To.
+func To(clientID string) Target { return Default().To(clientID) }
+
+// Declare is Default().Declare.
+func Declare(more ...Declaration) { Default().Declare(more...) }
+
+// WriteTypes is Default().WriteTypes.
+func WriteTypes(w io.Writer) error { return Default().WriteTypes(w) }
 
 // Clients is Default().Clients.
 func Clients() func(yield func(*Client) bool) { return Default().Clients() }

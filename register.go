@@ -48,6 +48,7 @@ func register(prefix string, v any, handle func(string, Controller)) {
 		if err != nil {
 			panic(fmt.Sprintf("ape: register %q: method %s is %v; %v", prefix, name, rv.Method(i).Type(), err))
 		}
+		c.pc = t.Method(i).Func.Pointer()
 		handle(joinPath(prefix, lowerFirst(name)), c)
 	}
 }
@@ -75,6 +76,7 @@ type method struct {
 	in  reflect.Type // nil: none
 	out reflect.Type // nil: none
 	seq bool         // the result is a stream of out
+	pc  uintptr      // where the method is in the program, for its doc comment
 }
 
 func methodController(fn reflect.Value) (*method, error) {

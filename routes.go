@@ -11,6 +11,7 @@ type route struct {
 	serve   Controller // with its middleware
 	lane    *serial    // set when one client's calls run one at a time
 	desc    description
+	source  string // the Go func behind it, for its doc comment
 }
 
 // routes finds the controller of a path. It is written before the first
@@ -35,7 +36,7 @@ func (t *routes) add(path string, c Controller, mws []Middleware) {
 		}
 		panic(fmt.Sprintf("ape: handle %q: %q is registered and differs only in case, which classic clients do not tell apart", path, r.pattern))
 	}
-	r := &route{pattern: path, desc: describe(c)}
+	r := &route{pattern: path, desc: describe(c), source: sourceOf(c)}
 	r.lane, _ = c.(*serial)
 	for i := len(mws) - 1; i >= 0; i-- {
 		c = mws[i](c)
