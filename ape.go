@@ -47,8 +47,8 @@ func New(o *Options) *Server {
 func (s *Server) ServerID() string { return s.id }
 
 // ServeHTTP serves the routes of ape, wherever the server is mounted: a path
-// that ends in /ape (WebSocket), /ape/poll, /ape/ping, /ape.js, /ape.mjs or
-// /ape.d.ts. Everything else goes to Options.NotFound.
+// that ends in /ape (WebSocket), /ape/poll, /ape/ping, /ape.js, /ape.mjs,
+// /ape.more.mjs or /ape.d.ts. Everything else goes to Options.NotFound.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch routeOf(r.URL.Path) {
 	case "ape":
@@ -57,7 +57,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.servePoll(w, r)
 	case "ape/ping":
 		s.servePing(w, r)
-	case "ape.js", "ape.mjs", "ape.d.ts":
+	case "ape.js", "ape.mjs", "ape.more.mjs", "ape.d.ts":
 		s.serveFile(w, r)
 	default:
 		s.opt.NotFound.ServeHTTP(w, r)
@@ -67,7 +67,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // routeOf returns the end of a path that names a route of ape, "" for none.
 func routeOf(path string) string {
 	path = strings.TrimPrefix(path, "/")
-	for _, route := range [...]string{"ape", "ape/poll", "ape/ping", "ape.js", "ape.mjs", "ape.d.ts"} {
+	for _, route := range [...]string{"ape", "ape/poll", "ape/ping", "ape.js", "ape.mjs", "ape.more.mjs", "ape.d.ts"} {
 		if path == route || strings.HasSuffix(path, route) && path[len(path)-len(route)-1] == '/' {
 			return route
 		}

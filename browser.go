@@ -52,6 +52,8 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.contentType)
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Access-Control-Allow-Origin", "*") // modules of another origin are not loaded without
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	h.Set("Cache-Control", "no-cache") // asked again each time, by ETag
 	if h.Get("Set-Cookie") != "" {
 		h.Set("Cache-Control", "private, no-cache") // a shared cache would give everybody this cookie

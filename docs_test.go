@@ -105,9 +105,10 @@ func TestPageNames(t *testing.T) {
 	members := map[string]reflect.Type{
 		"Options": reflect.TypeFor[ape.Options](), "Server": reflect.TypeFor[*ape.Server](), "app": reflect.TypeFor[*ape.Server](),
 		"Client": reflect.TypeFor[*ape.Client](), "Call": reflect.TypeFor[*ape.Call](), "Stats": reflect.TypeFor[ape.Stats](),
+		"DialOptions": reflect.TypeFor[ape.DialOptions](), "Conn": reflect.TypeFor[*ape.Conn](), "StateChange": reflect.TypeFor[ape.StateChange](),
 	}
 	// What stands before the type's name, if it is a package, and the rest.
-	name := regexp.MustCompile(`(?:\b(\w+)\.)?\b(ape|app|Options|Server|Client|Call|Stats)\.([A-Z]\w*)`)
+	name := regexp.MustCompile(`(?:\b(\w+)\.)?\b(ape|app|Options|Server|Client|Call|Stats|DialOptions|Conn|StateChange)\.([A-Z]\w*)`)
 	eachPage(t, func(t *testing.T, path, text string) {
 		for _, m := range name.FindAllStringSubmatch(text, -1) {
 			in, member := m[2], m[3]

@@ -32,7 +32,7 @@ func TestRoutesAreFoundUnderAnyPrefix(t *testing.T) {
 	defer stop(t, app)
 	for _, prefix := range []string{"", "/api", "/a/b/c", "/apes", "/über"} {
 		for path, status := range map[string]int{
-			"/ape": 426, "/ape/ping": 200, "/ape.js": 200, "/ape.mjs": 200, "/ape.d.ts": 200, "/ape/poll": 405,
+			"/ape": 426, "/ape/ping": 200, "/ape.js": 200, "/ape.mjs": 200, "/ape.more.mjs": 200, "/ape.d.ts": 200, "/ape/poll": 405,
 			"/apex": 418, "/xape": 418, "/ape/": 418, "/ape/pollx": 418, "/ping": 418, "/poll": 418, "/xape.js": 418, "/ape.js/": 418, "/ape.css": 418, "/": 418,
 			"/ape/data/x": 418,
 		} {

@@ -18,14 +18,18 @@ import (
 )
 
 // TestReadmeQuickstart compiles the program of README.md, runs it and makes the
-// calls that the page beside it makes.
+// calls that the page beside it makes, and answers the one that it handles.
 func TestReadmeQuickstart(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := onlyBlock(t, readme, "html")
-	addr := startQuickstart(t, onlyBlock(t, readme, "go"), page)
+	program, page := blocks(t, readme, "go", 2)[0], blocks(t, readme, "html", 1)[0]
+	_, body, _ := strings.Cut(program, "func main() {\n")
+	if lines := strings.Count(body, "\n"); lines == 0 || lines > 20 {
+		t.Errorf("the program's main has %d lines, want at most 20", lines)
+	}
+	addr := startQuickstart(t, program, page)
 
 	if got := fetch(t, "http://"+addr+"/"); got != page {
 		t.Errorf("the page is served as %q, README.md has %q", got, page)
@@ -39,11 +43,26 @@ func TestReadmeQuickstart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	caller, other := dialQuickstart(t, ctx, addr), dialQuickstart(t, ctx, addr)
+	handled := regexp.MustCompile(`api\.\$\.handle\("(\w+)"`).FindStringSubmatch(page)
+	event := regexp.MustCompile(`api\.on\("(\w+)"`).FindStringSubmatch(page)
+	if event == nil || handled == nil {
+		t.Fatal("README.md's page listens to no event, or handles no call")
+	}
 	id, said := 1, ""
 	for _, call := range regexp.MustCompile(`api\.(\w+)\(("[^"]*")\)`).FindAllStringSubmatch(page, -1) {
 		caller.send(ctx, "c "+strconv.Itoa(id)+" "+call[1]+" "+call[2]+"\n")
 		want := "r " + strconv.Itoa(id)
-		answer := caller.until(ctx, func(line string) bool { return strings.HasPrefix(line, want) || line[0] == 'e' })
+		answer := ""
+		for answer == "" {
+			line := caller.until(ctx, func(line string) bool { return strings.ContainsRune("cre", rune(line[0])) })
+			if line[0] != 'c' {
+				answer = line
+			} else if asked := strings.Fields(line); strings.HasPrefix(asked[2], handled[1]+";") {
+				caller.send(ctx, "r "+asked[1]+` "Europe/Berlin"`+"\n")
+			} else {
+				t.Fatalf("the server calls %q, which README.md's page does not handle", line)
+			}
+		}
 		if !strings.HasPrefix(answer, want) {
 			t.Errorf("%s is answered by %q", call[0], answer)
 		}
@@ -52,21 +71,70 @@ func TestReadmeQuickstart(t *testing.T) {
 		}
 		id, said = id+2, call[2]
 	}
-	event := regexp.MustCompile(`api\.on\("(\w+)"`).FindStringSubmatch(page)
-	if id < 5 || event == nil {
-		t.Fatal("README.md's page makes fewer than two calls, or listens to no event")
+	if id < 5 {
+		t.Fatal("README.md's page makes fewer than two calls")
 	}
 	other.until(ctx, func(line string) bool { return line == "m "+event[1]+" "+said })
+	runSnippet(t, blocks(t, readme, "go", 2)[1], addr)
 }
 
-// onlyBlock returns the text of a page's one block in a language.
-func onlyBlock(t *testing.T, page []byte, language string) string {
-	t.Helper()
-	blocks := regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllSubmatch(page, -1)
-	if len(blocks) != 1 {
-		t.Fatalf("%d blocks of %s, want 1", len(blocks), language)
+// snippetProgram makes a program of README.md's lines about the Go client.
+const snippetProgram = `package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/goape/ape"
+)
+
+func run(ctx context.Context) error {
+%s
+	fmt.Println(hello)
+	return err
+}
+
+func main() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
 	}
-	return string(blocks[0][1])
+}
+`
+
+// runSnippet runs the Go client of README.md against its server.
+func runSnippet(t *testing.T, snippet, addr string) {
+	t.Helper()
+	const fixed = "127.0.0.1:8080"
+	if strings.Count(snippet, fixed) != 1 {
+		t.Fatalf("README.md's client does not dial %s once", fixed)
+	}
+	file := filepath.Join(t.TempDir(), "main.go")
+	program := strings.Replace(snippetProgram, "%s", strings.Replace(snippet, fixed, addr, 1), 1)
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "run", file).CombinedOutput()
+	if want := "Hello, Bob in " + time.Local.String() + "!\n"; err != nil || string(out) != want {
+		t.Errorf("README.md's client says %q, want %q: %v", out, want, err)
+	}
+}
+
+// blocks returns the texts of a page's blocks in a language, of which there are n.
+func blocks(t *testing.T, page []byte, language string, n int) []string {
+	t.Helper()
+	found := regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllSubmatch(page, -1)
+	if len(found) != n {
+		t.Fatalf("%d blocks of %s, want %d", len(found), language, n)
+	}
+	var texts []string
+	for _, m := range found {
+		texts = append(texts, string(m[1]))
+	}
+	return texts
 }
 
 // quickstartListen takes the place of http.ListenAndServe on a fixed port.

@@ -75,10 +75,16 @@ func transcriptPaths(app *ape.Server) {
 	}))
 	app.Handle("ask", ape.Func(func(ctx context.Context, in any) (any, error) {
 		answer, err := ape.Invoke[any](ctx, ape.From(ctx).Client(), "confirm", in, ape.Timeout(0))
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
 			return nil, ape.Errorf(ape.Failed, "the client would not say: %v", err)
 		}
 		return answer, nil
+	}))
+	app.Handle("late", ape.Func(func(ctx context.Context, in any) (any, error) {
+		return ape.Invoke[any](context.WithoutCancel(ctx), ape.From(ctx).Client(), "confirm", in, ape.Timeout(0))
 	}))
 	app.Handle("emit", ape.Func(func(ctx context.Context, in struct{ N int }) (any, error) {
 		for i := range in.N {

@@ -23,17 +23,21 @@ var (
 	script string
 	//go:embed dist/ape.mjs
 	module string
+	//go:embed dist/ape.more.mjs
+	more string
 	//go:embed dist/ape.d.ts
 	types string
 )
 
 // Files returns what a server offers to pages: ape.js, a classic script that
-// sets window.api; ape.mjs, the same as a module; ape.d.ts, the types of both.
-// The slice is the caller's own.
+// sets window.api; ape.mjs, the same as a module; ape.more.mjs, which both load
+// from beside them when they need it; ape.d.ts, the types. The slice is the
+// caller's own.
 func Files() []File {
 	return []File{
 		{"ape.js", "text/javascript; charset=utf-8", script},
 		{"ape.mjs", "text/javascript; charset=utf-8", module},
+		{"ape.more.mjs", "text/javascript; charset=utf-8", more},
 		{"ape.d.ts", "text/plain; charset=utf-8", types},
 	}
 }

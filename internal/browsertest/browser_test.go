@@ -70,7 +70,7 @@ func chromium() (string, error) {
 
 // page is a tab. Its console is shown when the test fails.
 type page struct {
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context
 
 	mu      sync.Mutex
@@ -78,7 +78,7 @@ type page struct {
 }
 
 // needBrowser skips or fails the test without one.
-func needBrowser(t *testing.T) {
+func needBrowser(t testing.TB) {
 	t.Helper()
 	browser.once.Do(startBrowser)
 	if browser.err != nil {
@@ -87,7 +87,7 @@ func needBrowser(t *testing.T) {
 }
 
 // open shows a URL in a tab with cookies of its own.
-func open(t *testing.T, url string) *page {
+func open(t testing.TB, url string) *page {
 	t.Helper()
 	needBrowser(t)
 	return openIn(t, browser.ctx, url, chromedp.WithNewBrowserContext())
@@ -99,7 +99,7 @@ func (p *page) tab(url string) *page {
 	return openIn(p.t, p.ctx, url)
 }
 
-func openIn(t *testing.T, parent context.Context, url string, opts ...chromedp.ContextOption) *page {
+func openIn(t testing.TB, parent context.Context, url string, opts ...chromedp.ContextOption) *page {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(parent, opts...)
 	p := &page{t: t, ctx: ctx}

@@ -1,6 +1,6 @@
 // Package browsertest holds tests that drive a real browser, Debian's chromium,
 // against real servers on loopback: the unmodified bundle of npm's api-ape, the
-// client of this repository, and the page of examples/chat.
+// client of this repository, and the pages of examples.
 //
 // It is a module of its own, so that the browser's driver never reaches the
 // module graph of a program that uses ape.

@@ -18,7 +18,7 @@ import (
 
 // site is a server with ape and some pages, which can die and come back.
 type site struct {
-	t     *testing.T
+	t     testing.TB
 	addr  string
 	build func() *ape.Server
 	pages map[string]string // bodies by path
@@ -35,7 +35,7 @@ type site struct {
 }
 
 // newSite starts a server on a free port. build is called again at each start.
-func newSite(t *testing.T, build func() *ape.Server) *site {
+func newSite(t testing.TB, build func() *ape.Server) *site {
 	t.Helper()
 	needBrowser(t)
 	s := &site{t: t, addr: "127.0.0.1:0", build: build, pages: map[string]string{}, files: map[string][]byte{}}
@@ -158,7 +158,7 @@ type link struct {
 	conns    conns
 }
 
-func newLink(t *testing.T, target string) *link {
+func newLink(t testing.TB, target string) *link {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -198,7 +198,7 @@ func (l *link) url(path string) string { return "http://" + l.listener.Addr().St
 func (l *link) cut() { l.conns.breakAll() }
 
 // next receives from a channel, within the guard.
-func next[T any](t *testing.T, what string, from <-chan T) T {
+func next[T any](t testing.TB, what string, from <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-from:

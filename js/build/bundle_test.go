@@ -10,8 +10,11 @@ import (
 	"testing"
 )
 
-// sizeLimit is what a page may have to load, in bytes after gzip -9.
-const sizeLimit = 9 << 10
+// What a page has to load, and what it may load besides, in bytes after gzip -9.
+const (
+	sizeLimit     = 9 << 10
+	moreSizeLimit = 4 << 10
+)
 
 func TestGeneratedFilesAreWhatTheSourceMakes(t *testing.T) {
 	for name, want := range built(t) {
@@ -26,7 +29,8 @@ func TestGeneratedFilesAreWhatTheSourceMakes(t *testing.T) {
 
 func TestClientStaysSmall(t *testing.T) {
 	files := built(t)
-	for _, name := range []string{"dist/ape.js", "dist/ape.mjs"} {
+	limits := map[string]int{"dist/ape.js": sizeLimit, "dist/ape.mjs": sizeLimit, "dist/" + moreFile: moreSizeLimit}
+	for name, limit := range limits {
 		var compressed bytes.Buffer
 		z, err := gzip.NewWriterLevel(&compressed, gzip.BestCompression)
 		if err != nil {
@@ -38,10 +42,27 @@ func TestClientStaysSmall(t *testing.T) {
 		if err := z.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if size := compressed.Len(); size > sizeLimit {
-			t.Errorf("%s has %d bytes after gzip -9, the limit is %d", name, size, sizeLimit)
+		if size := compressed.Len(); size > limit {
+			t.Errorf("%s has %d bytes after gzip -9, the limit is %d", name, size, limit)
 		} else {
 			t.Logf("%s: %d bytes after gzip -9", name, size)
+		}
+	}
+}
+
+// What is loaded later knows by the stamp that it fits, and has the same short
+// names as the others.
+func TestPartsFitTogether(t *testing.T) {
+	files := built(t)
+	stamp := regexp.MustCompile(`\{"?(\w{8})"?:\{(\w+):\w+,(\w+):\w+,(\w+):\w+\}\}`).FindSubmatch(files["dist/"+moreFile])
+	if stamp == nil {
+		t.Fatalf("%s has no parts under a stamp", moreFile)
+	}
+	for _, name := range []string{"dist/ape.js", "dist/ape.mjs", "dist/ape.cjs"} {
+		for _, want := range [...]string{`parts`, `"./` + moreFile + `"`, string(stamp[1]), `{` + string(stamp[2]) + `:`, `{` + string(stamp[3]) + `:`, `{` + string(stamp[4]) + `:`} {
+			if !bytes.Contains(files[name], []byte(want)) {
+				t.Errorf("%s does not contain %s, which %s has", name, want, moreFile)
+			}
 		}
 	}
 }

@@ -5,15 +5,16 @@ package main
 // a property of the package's surface, of what travels as JSON, or of the
 // browser's objects.
 var internalNames = []string{
-	"acked", "acknowledged", "acks", "after", "answer", "attach", "attempt", "awake", "backoff", "begin", "blank",
-	"bye", "calls", "channels", "configure", "connection", "control", "controls", "current",
-	"cursor", "cutOff", "deliver", "dispatch", "drop", "dropped", "end", "ended", "entry", "epoch", "fail",
-	"failSome", "finish", "flush", "forget", "forgotten", "freeze", "functions", "goAway", "gone", "greet",
-	"greeted", "hand", "head", "heard", "heardAt", "hello", "lastId", "leavePage", "letGo", "listen", "listeners",
-	"log", "lose", "moveFailed", "moveLater", "moveTimer", "patience", "patient", "payload", "place", "posting",
-	"posts", "probe", "probing", "quit", "receive", "refuse", "refused", "renew", "request", "restart", "retry",
-	"retryTimer", "session", "settings", "settle", "shut", "silent", "skip", "socket", "socketFrom", "start",
-	"started", "states", "stay", "successor", "sweep", "take", "taken", "tell", "token", "told", "tries",
-	"upgradeLater", "waiting", "wake", "waking", "watch", "watcher", "welcome", "welcomed", "withdraw",
-	"withdrawn", "written",
+	"acked", "acknowledged", "acks", "after", "again", "answer", "attach", "attempt", "awake", "backoff", "begin",
+	"bye", "calls", "carrier", "configure", "connection", "control", "controls", "create", "createFlow", "createPump",
+	"createServing", "current", "cursor", "cut", "cutOff", "deliver", "discard", "dispatch", "encodeValue", "end",
+	"ended", "entry", "epoch", "fail", "failSome", "finish", "flush", "forget", "forgotten", "freeze", "functions",
+	"goAway", "gone", "greet", "greeted", "hand", "head", "heads", "heard", "heardAt", "hello", "isEmpty", "isOver",
+	"iterate", "keptBy", "lastId", "leavePage", "letGo", "listen", "listeners", "log", "lose", "more", "moveFailed",
+	"moveLater", "moveTimer", "openStream", "params", "patient", "payload", "payloadOf", "place", "posting", "posts",
+	"probe", "probing", "queue", "quit", "receive", "refuse", "refused", "renew", "report", "request", "restart",
+	"retry", "retryTimer", "room", "sent", "session", "settings", "settle", "shut", "silent", "skip", "socket",
+	"socketFrom", "start", "started", "states", "stay", "stop", "successor", "take", "taken", "tell", "token", "told",
+	"tries", "upgradeLater", "use", "waiting", "wake", "waking", "watch", "watcher", "welcome", "welcomed", "withdraw",
+	"written",
 }

@@ -88,7 +88,7 @@ function encodeValue(root) {
     if (kind === "Date") return ["D", value2.getTime()];
     if (kind === "RegExp") return ["R", String(value2)];
     if (kind === "Error") return ["E", [value2.name, value2.message, value2.stack]];
-    if (kind === "Blob" || kind === "File") throw new TypeError(`ape: cannot send a ${kind}, send its arrayBuffer()`);
+    if (/^(Blob|File)$/.test(kind)) throw new TypeError(`ape: cannot send a ${kind}, send its arrayBuffer()`);
     const seen = paths.get(value2);
     if (seen) return ["P", seen];
     paths.set(value2, path);
@@ -203,24 +203,34 @@ function isCounted(head) {
   return !/^([A-Z]|[hwapq]( |;|$))/.test(head);
 }
 function parse(head) {
-  let rest = head;
-  const word = () => {
-    const [taken] = rest.split(" ", 1);
-    rest = rest[taken.length] && rest.slice(taken.length + 1);
-    return taken.split(";")[0];
+  const [op] = head.split(/[ ;]/, 1);
+  const is = (ops) => op.length === 1 && ops.includes(op);
+  const words = head.split(" ", is("csug") ? 3 : is("hwpq") ? 1 : 2);
+  const end = words.join(" ").length;
+  const [last, ...params] = words.pop().split(";");
+  const [, first = "", second = ""] = [...words, last];
+  const named = is("mb");
+  return {
+    op,
+    id: named ? NaN : numberOf(first),
+    name: decoded(named ? first : second),
+    params,
+    payload: head[end] && head.slice(end + 1)
   };
-  const op = word();
-  const id = /^[hwpqmb]$/.test(op) ? NaN : Number(rest && word());
-  try {
-    const name = /^[csumb]$/.test(op) ? decodeURIComponent(rest && word() || "") : "";
-    return { op, id, name, payload: rest };
-  } catch {
-    return void 0;
-  }
+}
+function numberOf(text) {
+  return /^\d{1,16}$/.test(text) ? Number(text) : NaN;
 }
 function writeName(name) {
   const escape = (char) => "%" + char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0");
   return name.replace(/[\0-\x20\x7f;%]/g, escape);
+}
+function decoded(name) {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return "";
+  }
 }
 
 // src/error.ts
@@ -237,14 +247,19 @@ var ApeError = class extends Error {
 
 // src/log.ts
 var bound = 1 << 20;
+var mostHead = 32;
 function createLog(wake) {
-  let entries = [];
+  let entries = /* @__PURE__ */ new Set();
   let bytes = 0;
-  let withdrawn = 0;
   let written = 0;
+  const crowd = [];
   const log = {
     /** Number of the last line that the server has taken. */
     taken: 0,
+    /** Counts beginnings, so that what belongs to an older session can be told. */
+    epoch: 0,
+    /** The name of the server's table of keys. */
+    keptBy: "",
     /** Adds a line. Throws `overflow` when too much waits, unless the protocol itself needs the line. */
     add(head, payload, needed = false) {
       const entry = { head, payload, size: sizeOf(head) + sizeOf(payload), waiting: true };
@@ -258,59 +273,64 @@ function createLog(wake) {
     /** Takes a line back. False when it has been written. */
     withdraw(entry) {
       if (!entry.waiting) return false;
-      empty(entry);
       entry.waiting = false;
-      if (++withdrawn * 2 > entries.length) sweep();
+      remove(entry);
       return true;
     },
     /** The lines behind number `from`, at most `limit` bytes of them but at least one. They count as written. */
     after(from, limit) {
-      sweep();
-      const start = from - log.taken;
-      let end = start;
-      for (let size = 0; end < entries.length; end++) {
-        size += entries[end].size;
-        if (end > start && size > limit) break;
-        entries[end].waiting = false;
+      const found = [];
+      let number = log.taken;
+      for (const entry of entries) {
+        if (number++ < from) continue;
+        limit -= entry.size;
+        if (found.length && limit < 0) break;
+        found.push(entry);
+        entry.waiting = false;
+        entry.sent ?? (entry.sent = Date.now());
+        entry.keptBy ?? (entry.keptBy = log.keptBy);
       }
-      written = Math.max(written, log.taken + end);
-      return entries.slice(start, end);
+      written = Math.max(written, from + found.length);
+      return found;
     },
     /** The server has taken all up to `number`. False when it cannot have. */
     take(number) {
       if (!(number <= written)) return false;
-      entries.splice(0, number - log.taken).forEach(empty);
-      log.taken = Math.max(log.taken, number);
+      for (const entry of entries) {
+        if (log.taken >= number) break;
+        log.taken++;
+        remove(entry);
+      }
       return true;
     },
-    /** Puts a line that says nothing in the place of one that cannot get through. The number stays. */
-    blank(entry) {
-      empty(entry);
-      entry.head = "x 0";
+    /** Waits until a stream may add an item to what waits: half of the room is left to everything else. */
+    async room(item) {
+      const size = Math.max(bound / 2, sizeOf(item) + mostHead);
+      while (bytes && bytes + size > bound) await new Promise((go) => crowd.push(go));
     },
-    /** Begins again at number 1: `first` adds lines, those that were never written follow. */
+    /**
+     * Begins again at number 1: `first` adds lines, those that were never written follow, but for those that are about
+     * something of the old session.
+     */
     restart(first) {
-      const waiting = entries.filter((entry) => entry.waiting);
-      entries = [];
-      bytes = written = withdrawn = log.taken = 0;
+      const old = entries;
+      entries = /* @__PURE__ */ new Set();
+      bytes = written = log.taken = 0;
+      log.epoch++;
       first();
-      waiting.forEach(keep);
+      for (const entry of old) if (entry.waiting && /^[csum] /.test(entry.head)) keep(entry);
     }
   };
   return log;
   function keep(entry) {
-    entries.push(entry);
+    entries.add(entry);
     bytes += entry.size;
   }
-  function empty(entry) {
+  function remove(entry) {
+    entries.delete(entry);
     bytes -= entry.size;
-    entry.size = 0;
     entry.payload = void 0;
-  }
-  function sweep() {
-    if (!withdrawn) return;
-    withdrawn = 0;
-    entries = entries.filter((entry, i) => i < written - log.taken || entry.waiting);
+    crowd.splice(0).forEach((go) => go());
   }
 }
 function sizeOf(text = "") {

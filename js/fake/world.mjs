@@ -1,6 +1,7 @@
 // One test's world: a client, the network it sees, the time, the page.
 
 import { connect } from "../dist/ape.mjs";
+import "../dist/ape.more.mjs"; // which the client loads when it needs it: then without delay
 import { Clock, settle } from "./clock.mjs";
 import { Network } from "./network.mjs";
 import { Page } from "./page.mjs";

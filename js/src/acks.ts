@@ -5,47 +5,51 @@ const mostLines = 64;
 const mostSize = 64 << 10;
 const longest = 5_000;
 
-export class Acks {
+export type Acks = ReturnType<typeof createAcks>;
+
+/** `wake` is called when an acknowledgement is to be written. */
+export function createAcks(wake: () => void) {
   /** Number of the last line taken. */
-  seen = 0;
+  let seen = 0;
   /** Number of the last one acknowledged. */
-  private acked = 0;
+  let acked = 0;
   /** Characters since then. */
-  private size = 0;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  let size = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `wake` is called when an acknowledgement is to be written. */
-  constructor(private readonly wake: () => void) {}
+  return {
+    told,
 
-  /** The next line was taken, with so many characters. */
-  take(size: number): void {
-    this.seen++;
-    this.size += size;
-    if (this.seen - this.acked >= mostLines || this.size >= mostSize) this.wake();
-    else this.timer ??= setTimeout(this.wake, longest);
-  }
+    /** The next line was taken, with so many characters. */
+    take(more: number): void {
+      seen++;
+      size += more;
+      if (seen - acked >= mostLines || size >= mostSize) wake();
+      else timer ??= setTimeout(wake, longest);
+    },
 
-  /** The line that acknowledges what was taken, or nothing when the server knows. */
-  write(always = false): string {
-    return this.seen === this.acked && !always ? "" : `a ${this.told()}\n`;
-  }
+    /** The line that acknowledges what was taken, or nothing when the server knows. */
+    write(always = false): string {
+      return seen === acked && !always ? "" : `a ${told()}\n`;
+    },
+
+    /** The acknowledgement may not have arrived. */
+    repeat(): void {
+      acked = -1;
+    },
+
+    /** Begins again at number 1. */
+    restart(): void {
+      seen = 0;
+      told();
+    },
+  };
 
   /** The server is being told: returns the number. */
-  told(): number {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.size = 0;
-    return (this.acked = this.seen);
-  }
-
-  /** The acknowledgement may not have arrived. */
-  repeat(): void {
-    this.acked = -1;
-  }
-
-  /** Begins again at number 1. */
-  restart(): void {
-    this.seen = 0;
-    this.told();
+  function told(): number {
+    clearTimeout(timer);
+    timer = undefined;
+    size = 0;
+    return (acked = seen);
   }
 }

@@ -1,6 +1,6 @@
 // How long to wait before the next attempt: full jitter, so that clients of a lost server do not come back at once.
 
-const longest = 30_000;
+const longest = 15_000;
 const first = 500;
 /** A connection that stood this long was good: the count of failures begins again. */
 const stable = 10_000;

@@ -14,6 +14,6 @@ export function absolute(url: string): string {
   try {
     return new URL(url.replace(/^ws/, "http"), page).href.replace(/\/$/, "");
   } catch {
-    throw new TypeError(`ape: ${url} is no URL here; give connect an absolute one`);
+    throw new TypeError(`ape: connect needs an absolute URL, not ${url}`);
   }
 }

@@ -1,106 +1,91 @@
-// What waits for an answer: calls, subscriptions, unsubscriptions. Each gets exactly one terminal line.
+// What is open: calls, subscriptions and unsubscriptions of this client, and calls of the server. Each gets exactly
+// one terminal line.
 
+import type { Payload } from "./codec";
 import { ApeError, type Failure } from "./error";
-import type { Entry, Log } from "./log";
 import { writeName } from "./line";
+import type { Entry, Log } from "./log";
 
-export interface CallOptions {
-  /** Milliseconds until the call fails with `deadline`; 0 or Infinity: never. */
-  timeout?: number;
-  /** Cancels the call, here and on the server. */
-  signal?: AbortSignal;
+/** What is open under an id, and what lines of the server do to it, by their op. */
+export interface Open {
+  path: string;
+  /** The line that opened it, where that is this client's. */
+  entry?: Entry;
+  key?: string;
+  /** Holds the payload of what may be sent twice: it has a key, and no streams. */
+  again?: [Payload];
+  /** Ends it here, without a word to the server. */
+  fail(failure: Failure, cause?: unknown): void;
+  /** Ends it here and there. */
+  cut?(failure: Failure, cause?: unknown): void;
+  /** The answer; undefined when there is no value. */
+  r?(value?: unknown): void;
+  /** An item. */
+  n?(value: unknown): void;
+  /** The caller has no more items. */
+  z?(): void;
+  /** Credit for items. */
+  g?(count: number): void;
 }
 
-/** What was asked, and is not answered yet. */
-export interface Request {
+/** What was asked here, and is not answered yet. */
+export interface Request extends Open {
   id: number;
-  path: string;
   entry: Entry;
   answer: Promise<unknown>;
-  settle(): void;
-  resolve(value: unknown): void;
-  reject(error: ApeError): void;
 }
 
 export type Calls = ReturnType<typeof createCalls>;
 
-/** The longest time that a timer of a browser can wait. */
-const longestTimer = 2 ** 31 - 1;
-
 export function createCalls(log: Log) {
-  const open = new Map<number, Request>();
+  /** This client's ids are odd, the server's even. */
+  const open = new Map<number, Open>();
   let lastId = -1;
 
   return {
-    start,
-    fail,
+    open,
+    create,
+    send,
 
-    /** A call of `path`. The payload is already encoded. */
-    call(path: string, payload: string | Uint8Array | undefined, { timeout = 0, signal }: CallOptions): Promise<unknown> {
-      const abort = () => cancel("cancelled", "cancelled by the caller", signal!.reason);
-      const expire = () => cancel("deadline", `no answer within ${timeout} ms`);
-      const timed = timeout > 0 && timeout <= longestTimer;
+    /** Creates and sends a request that has no limits. */
+    start(op: string, path: string, params: string, needed = false): Request {
+      const call = create(path, () => {});
+      send(call, op, params, undefined, needed);
+      return call;
+    },
 
-      const call = start("c", path, timed ? ";t=" + Math.ceil(timeout) : "", payload);
-      const timer = timed ? setTimeout(expire, timeout) : undefined;
-      signal?.addEventListener("abort", abort);
-      call.settle = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
+    /** Fails what a test picks. Returns what of it was this client's. */
+    failSome(which: (call: Open) => boolean | undefined, failure: Failure): Open[] {
+      const some = [...open.values()].filter(which);
+      for (const call of some) call.fail(failure);
+      return some.filter(({ entry }) => entry);
+    },  };
+
+  /** A request that is not sent. `ended` is told of its end. */
+  function create(path: string, ended: () => void): Request {
+    const call = { path } as Request;
+    const end = () => {
+      open.delete(call.id);
+      ended();
+    };
+    call.answer = new Promise((resolve, reject) => {
+      call.r = (value) => {
+        end();
+        resolve(value);
       };
-      if (signal?.aborted) abort();
-      return call.answer;
+      call.fail = (failure, cause) => {
+        end();
+        reject(new ApeError(failure, path, cause));
+      };
+    });
+    return call;
+  }
 
-      function cancel(code: string, message: string, cause?: unknown): void {
-        end(call.id);
-        if (!log.withdraw(call.entry)) log.add("x " + call.id, undefined, true);
-        call.reject(new ApeError({ code, message }, path, cause));
-      }
-    },
-
-    /** The terminal line came. An id that is not open crossed with the end of its call. */
-    answer(id: number, value: () => unknown): void {
-      const call = end(id);
-      try {
-        call?.resolve(value());
-      } catch (cause) {
-        call!.reject(new ApeError({ code: "invalid", message: "the answer cannot be read" }, call!.path, cause));
-      }
-    },
-
-    /** Fails calls that a test picks. Returns how many. */
-    failSome(which: (entry: Entry) => boolean, failure: Failure): number {
-      const some = [...open.values()].filter(({ entry }) => which(entry));
-      for (const { id } of some) fail(id, failure);
-      return some.length;
-    },
-
-    /** Forgets an id whose line was taken back. */
-    forget(id: number): void {
-      open.delete(id);
-    },
-  };
-
-  /** Writes `op id name` and waits for its answer without a limit. Throws what Log.add throws. */
-  function start(op: string, path: string, params: string, payload?: string | Uint8Array, needed = false): Request {
+  /** Writes `op id name`. Throws what Log.add throws. */
+  function send(call: Request, op: string, params: string, payload?: Payload, needed = false): void {
     const id = lastId + 2;
-    const entry = log.add(`${op} ${id} ${writeName(path)}${params}`, payload, needed);
-    lastId = id;
-    const call = { id, path, entry, settle() {} } as Request;
-    call.answer = new Promise((resolve, reject) => Object.assign(call, { resolve, reject }));
+    call.entry = log.add(`${op} ${id} ${writeName(call.path)}${params}`, payload, needed);
+    lastId = call.id = id;
     open.set(id, call);
-    return call;
-  }
-
-  function fail(id: number, failure: Failure): void {
-    const call = end(id);
-    call?.reject(new ApeError(failure, call.path));
-  }
-
-  function end(id: number): Request | undefined {
-    const call = open.get(id);
-    open.delete(id);
-    call?.settle();
-    return call;
   }
 }

@@ -2,7 +2,8 @@
 
 import { ApeError, type Failure } from "./error";
 import type { Calls, Request } from "./calls";
-import { Listeners, guard } from "./listeners";
+import { type Flow, createFlow } from "./flow";
+import { type Listeners, createListeners, guard } from "./listeners";
 import type { Log } from "./log";
 
 export type Subscriber = (value: unknown) => void;
@@ -22,6 +23,13 @@ interface Channel {
   settle(error?: ApeError): void;
 }
 
+export interface SubscribeOptions {
+  /** Messages that may wait for the loop. */
+  buffer?: number;
+  /** Which one goes when one more comes. */
+  drop?: "oldest" | "newest";
+}
+
 export type Channels = ReturnType<typeof createChannels>;
 
 /** `event` hears what comes for channels that only the server has subscribed this client to. */
@@ -32,19 +40,20 @@ export function createChannels(calls: Calls, log: Log, event: (type: string, dat
 
   return {
     end,
+    subscribe,
 
-    subscribe(name: string, listener: Subscriber): Unsubscribe {
-      const channel = channels.get(name) ?? open(name);
-      const { last, ready } = channel;
-      const remove = channel.listeners.add(listener);
-      let done = false;
-      if (last) queueMicrotask(() => done || guard(() => listener(last.value)));
-      const off = () => {
-        done = true;
-        remove();
-        if (!channel.listeners.size && channels.get(name) === channel) close(name, channel);
+    /** What comes, for a loop: what it is too slow for is dropped, and counted. */
+    iterate(name: string, { buffer = 64, drop }: SubscribeOptions = {}): Flow & { dropped: number } {
+      const flow = Object.assign(createFlow(() => off()), { dropped: 0 });
+      const listener = (value: unknown) => {
+        const isFull = flow.queue.length >= buffer;
+        if (isFull) flow.dropped++;
+        if (isFull && drop === "newest") return;
+        if (isFull) flow.queue.shift();
+        flow.push(value);
       };
-      return Object.assign(off, { ready });
+      const off = subscribe(name, listener, flow.end);
+      return flow;
     },
 
     /** A message came. */
@@ -64,8 +73,22 @@ export function createChannels(calls: Calls, log: Log, event: (type: string, dat
     },
   };
 
+  function subscribe(name: string, listener: Subscriber, ended?: (error: unknown) => void): Unsubscribe {
+    const channel = channels.get(name) ?? open(name);
+    const { last, ready } = channel;
+    const remove = channel.listeners.add(listener, ended);
+    let done = false;
+    if (last) queueMicrotask(() => done || guard(() => listener(last.value)));
+    const off = () => {
+      done = true;
+      remove();
+      if (channel.listeners.isEmpty() && channels.get(name) === channel) close(name, channel);
+    };
+    return Object.assign(off, { ready });
+  }
+
   function open(name: string): Channel {
-    const channel = { listeners: new Listeners() } as Channel;
+    const channel = { listeners: createListeners<[unknown]>() } as Channel;
     channel.ready = new Promise((resolve, reject) => {
       channel.settle = (error) => (error ? reject(error) : resolve());
     });
@@ -80,7 +103,7 @@ export function createChannels(calls: Calls, log: Log, event: (type: string, dat
   }
 
   function request(name: string, channel: Channel, needed = false): void {
-    const asked = (channel.request = calls.start("s", name, ";l", undefined, needed));
+    const asked = (channel.request = calls.start("s", name, ";l", needed));
     asked.answer.then(
       () => channel.settle(),
       (error: ApeError) => {
@@ -93,10 +116,10 @@ export function createChannels(calls: Calls, log: Log, event: (type: string, dat
 
   function close(name: string, { request }: Channel): void {
     channels.delete(name);
-    if (log.withdraw(request.entry)) return calls.forget(request.id);
+    if (log.withdraw(request.entry)) return void calls.open.delete(request.id);
     const left = () => leaving.delete(name);
     leaving.add(name);
-    calls.start("u", name, "", undefined, true).answer.then(left, left);
+    calls.start("u", name, "", true).answer.then(left, left);
   }
 
   /** The server ended the subscription, or refused it. */
@@ -107,5 +130,6 @@ export function createChannels(calls: Calls, log: Log, event: (type: string, dat
     const error = new ApeError(failure, name);
     console.error(`ape: subscription of ${name} ended:`, error);
     channel.settle(error);
+    channel.listeners.end(error);
   }
 }

@@ -1,14 +1,15 @@
 // The client: everything by name.
 
-import { bytesOf } from "./base64";
-import type { CallOptions } from "./calls";
-import type { Subscriber, Unsubscribe } from "./channels";
-import { encode } from "./codec";
+import { type Answer, type CallOptions, makeCall } from "./call";
+import type { SubscribeOptions, Subscriber, Unsubscribe } from "./channels";
+import { payloadOf } from "./codec";
 import type { Settings, Transport } from "./connection";
 import { ApeError } from "./error";
+import type { Flow } from "./flow";
+import type { Handler } from "./handlers";
 import { writeName } from "./line";
-import { Link } from "./link";
-import { type Off, Listeners } from "./listeners";
+import { createLink } from "./link";
+import { type Listeners, type Off, createListeners } from "./listeners";
 import type { State, StateInfo } from "./states";
 
 export interface Message {
@@ -25,18 +26,21 @@ export interface Client {
   readonly transport: Transport | null;
   connect(): void;
   close(): void;
-  call(path: string, data?: unknown, options?: CallOptions): Promise<unknown>;
-  subscribe(channel: string, listener: Subscriber): Unsubscribe;
+  call(path: string, data?: unknown, options?: CallOptions): Answer;
+  stream(path: string, data?: unknown, options?: CallOptions): Flow;
+  subscribe(channel: string, listener?: Subscriber | SubscribeOptions): Unsubscribe | Flow;
+  handle(path: string, handler: Handler): Off;
   send(event: string, data?: unknown): void;
   on(event: string | Listener, listener?: Listener): Off;
   onConnectionChange(listener: (state: State, info: StateInfo) => void): Off;
 }
 
 /** A client that connects when it is used. The settings are asked for then. */
-export function createClient(configure: () => Settings, usualTimeout = 10_000): Client {
-  const catchAll = new Listeners<[message: Message]>();
+export function createClient(configure: () => Settings, usual = 10_000, timeouts: Record<string, number> = {}): Client {
+  const times = new Map(Object.entries(timeouts));
+  const catchAll = createListeners<[message: Message]>();
   const named = new Map<string, Listeners<[data: unknown]>>();
-  const link = new Link(configure, (type, data) => {
+  const link = createLink(configure, (type, data) => {
     named.get(type)?.tell(data);
     catchAll.tell({ type, data });
   });
@@ -50,25 +54,25 @@ export function createClient(configure: () => Settings, usualTimeout = 10_000): 
       return states.current;
     },
     get transport() {
-      return states.current === "connected" ? link.connection!.transport : null;
+      return link.transport();
     },
-    connect: () => link.connect(),
+    connect: link.connect,
     close: () => link.finish("closed", true),
 
     // Not async: the answer is to settle in the turn in which it came, see hand in dispatch.ts.
-    call(path, payload, options) {
-      try {
-        link.begin();
-        return session.calls.call(checked(path), payloadOf(payload), { timeout: usualTimeout, ...options });
-      } catch (error) {
-        const { code = "invalid", message, data } = error as ApeError;
-        return Promise.reject(new ApeError({ code, message, data }, path, error));
-      }
-    },
+    call,
+
+    stream: (path, data, options) => call(path, data, options)[Symbol.asyncIterator](),
 
     subscribe(channel, listener) {
       link.use();
-      return session.channels.subscribe(checked(channel), listener);
+      const name = checked(channel);
+      return typeof listener === "function" ? session.channels.subscribe(name, listener) : session.channels.iterate(name, listener);
+    },
+
+    handle(path, handler) {
+      link.use();
+      return session.handlers.handle(checked(path), handler);
     },
 
     send(event, data) {
@@ -80,7 +84,7 @@ export function createClient(configure: () => Settings, usualTimeout = 10_000): 
       link.use();
       if (typeof event === "function") return catchAll.add(event);
       const name = checked(event);
-      const listeners = named.get(name) ?? new Listeners();
+      const listeners = named.get(name) ?? createListeners<[unknown]>();
       named.set(name, listeners);
       return listeners.add(listener!);
     },
@@ -90,16 +94,24 @@ export function createClient(configure: () => Settings, usualTimeout = 10_000): 
       return states.listen(listener);
     },
   };
+
+  function call(path: string, data?: unknown, options?: CallOptions): Answer {
+    const name = bare(path);
+    const given = { timeout: times.get(name), ...options };
+    return makeCall(session.calls, session.log, name, data, given, usual, () => {
+      link.begin();
+      checked(name);
+    });
+  }
 }
 
 /** A name without the leading slash that api-ape's paths may have. */
-function checked(name: string): string {
-  const bare = name.replace(/^\//, "");
-  if (!bare) throw new ApeError({ code: "malformed", message: "a path, event or channel needs a name" });
-  return bare;
+function bare(name: string): string {
+  return name.replace(/^\//, "");
 }
 
-/** Bytes are copied: they may wait, and the page may use its buffer again. */
-function payloadOf(data: unknown): string | Uint8Array | undefined {
-  return data === undefined ? undefined : (bytesOf(data)?.slice() ?? encode(data));
+function checked(path: string): string {
+  const name = bare(path);
+  if (!name) throw new ApeError({ code: "malformed", message: "a path, event or channel needs a name" });
+  return name;
 }

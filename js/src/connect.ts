@@ -7,27 +7,28 @@ import { createApi } from "./proxy";
 export interface ConnectOptions {
   auth?: unknown;
   timeout?: number;
+  timeouts?: Record<string, number>;
   WebSocket?: typeof WebSocket | null;
   fetch?: typeof fetch;
 }
 
 /** A client that connects when it is used. */
 export function lazy(url: string, options: ConnectOptions = {}): Client {
-  const { auth, timeout, WebSocket = globalThis.WebSocket, fetch = globalThis.fetch } = options;
+  const { auth, timeout, timeouts, WebSocket = globalThis.WebSocket, fetch = globalThis.fetch } = options;
   const configure = () => ({
     base: absolute(url),
     async auth() {
       try {
         return typeof auth === "function" ? await auth() : auth;
       } catch (error) {
-        console.error("ape: auth failed, and will be tried again:", error);
+        console.error("ape: auth failed, trying again:", error);
         throw error;
       }
     },
     fetch: (input: RequestInfo | URL, init?: RequestInit) => fetch(input, init), // fetch wants no `this`
     WebSocket,
   });
-  return createClient(configure, timeout);
+  return createClient(configure, timeout, timeouts);
 }
 
 /** Connects to another server than the page's own, or with options. */

@@ -1,5 +1,6 @@
 // What every connection does, over whichever transport: hello, welcome, numbers, silence, parting.
 
+import { object } from "./codec";
 import { isCounted, parse } from "./line";
 import type { Session, Welcome } from "./session";
 import type { StateInfo } from "./states";
@@ -37,152 +38,161 @@ export interface Settings {
   WebSocket?: typeof WebSocket | null;
 }
 
+/** What a transport does. */
+export interface Carrier {
+  /** Writes what the log and the acknowledgements hold. */
+  flush(): void;
+  /** Ends the session: nothing can be received any more. */
+  bye(): void;
+  /** Sends a line that is not counted. */
+  control(line: string): void;
+  /** Lets go of socket and requests; the server keeps the session. */
+  shut(code: number): void;
+  /** Nothing came for too long. True when it has done something about that. */
+  silent?(): boolean;
+}
+
+/** What transports find in a connection, and who opened it. */
+export interface Connection {
+  readonly transport: Transport;
+  readonly session: Session;
+  readonly settings: Settings;
+  carrier?: Carrier;
+  welcomed: boolean;
+  isOver: boolean;
+  /** When the last byte came; 0 before the first. */
+  heardAt: number;
+  /** Asks for a sign of life. */
+  probe(): void;
+  /** Ends this connection without a word to the watcher. */
+  discard(code?: number): void;
+  /** Ends it, and says so. */
+  lose(parting: Partial<Parting>, closeCode?: number): void;
+  /** Sends the JSON of `h`. From there on what older connections bring is ignored. */
+  hello(send: (json: string) => unknown): Promise<void>;
+  /** Begins to watch for silence, from now. */
+  listen(): void;
+  /** Bytes came, perhaps with lines that are whole. */
+  heard(heads?: string[]): void;
+  /** Takes one line that is whole. */
+  receive(head: string, octets?: Uint8Array): void;
+  /** The server has taken all up to a number. */
+  acknowledged(number: number): void;
+}
+
 const firstByteWithin = 5_000;
 const welcomeWithin = 15_000;
 const probeWithin = 5_000;
 
 declare const VERSION: string;
 
-export abstract class Connection {
-  abstract readonly transport: Transport;
-  welcomed = false;
+export function createConnection(transport: Transport, session: Session, settings: Settings, watcher: Watcher): Connection {
+  let started = 0;
+  let probing = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
-  protected dropped = false;
-  /** When the last byte came; 0 before the first. */
-  protected heardAt = 0;
-  private started = 0;
-  private probing = 0;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  const me: Connection = {
+    transport,
+    session,
+    settings,
+    welcomed: false,
+    isOver: false,
+    heardAt: 0,
+    lose,
+    receive,
 
-  constructor(
-    protected readonly session: Session,
-    protected readonly settings: Settings,
-    protected readonly watcher: Watcher,
-  ) {}
+    discard(code = 4000) {
+      if (me.isOver) return;
+      me.isOver = true;
+      clearTimeout(timer);
+      me.carrier?.shut(code);
+    },
 
-  abstract open(): void;
-  /** Writes what the log and the acknowledgements hold. */
-  abstract flush(): void;
-  /** Ends the session: nothing can be received any more. */
-  abstract bye(): void;
-  /** Sends a line that is not counted. */
-  protected abstract control(line: string): void;
-  /** Lets go of socket and requests; the server keeps the session. */
-  protected abstract shut(code: number): void;
+    probe() {
+      if (!me.welcomed || probing || polls()) return;
+      probing = Date.now();
+      me.carrier!.control("p\n");
+      watch();
+    },
 
-  /** Ends this connection without a word to the watcher. */
-  drop(code = 4000): void {
-    if (this.dropped) return;
-    this.dropped = true;
-    clearTimeout(this.timer);
-    this.shut(code);
+    async hello(send) {
+      try {
+        const hello = { client: "ape-js/" + VERSION, auth: await settings.auth(), poll: settings.poll };
+        if (me.isOver) return;
+        watcher.hello(me);
+        await send(JSON.stringify({ ...hello, ...session.hello() }));
+      } catch {
+        lose({ code: "failed" });
+      }
+    },
+
+    listen() {
+      started = Date.now();
+      me.heardAt = 0;
+      watch();
+    },
+
+    heard(heads = []) {
+      me.heardAt = Date.now();
+      probing = 0;
+      for (const head of heads) receive(head);
+    },
+
+    acknowledged(number) {
+      if (!session.log.take(number)) mismatch();
+    },
+  };
+  return me;
+
+  function lose({ code = "lost", then = "resume", within = 0, told = false }: Partial<Parting>, closeCode?: number): void {
+    if (me.isOver) return;
+    me.discard(closeCode);
+    watcher.lost(me, { code, then, within, told });
   }
 
-  /** Asks for a sign of life. */
-  probe(): void {
-    if (!this.welcomed || this.probing) return;
-    this.probing = Date.now();
-    this.control("p\n");
-    this.watch();
+  function polls(): boolean | undefined {
+    return transport === "streaming" && settings.poll;
   }
 
-  /** Sends the JSON of `h`. From there on what older connections bring is ignored. */
-  protected async hello(send: (json: string) => unknown): Promise<void> {
-    try {
-      const { auth, poll } = this.settings;
-      const hello = { client: "ape-js/" + VERSION, auth: await auth(), poll };
-      if (this.dropped) return;
-      this.watcher.hello(this);
-      await send(JSON.stringify({ ...hello, ...this.session.hello() }));
-    } catch (error) {
-      this.lose({ code: "failed" });
-    }
+  function mismatch(): void {
+    lose({ code: "mismatch", then: "new" });
   }
 
-  /** Bytes came, perhaps with lines that are whole. */
-  protected heard(heads: string[] = []): void {
-    this.heardAt = Date.now();
-    this.probing = 0;
-    for (const head of heads) this.receive(head);
-  }
-
-  /** Begins to watch for silence, from now. */
-  protected listen(): void {
-    this.started = Date.now();
-    this.heardAt = 0;
-    this.watch();
-  }
-
-  /** How long the first byte and the welcome may take. */
-  protected patience(): [firstByte: number, welcome: number] {
-    return [firstByteWithin, welcomeWithin];
-  }
-
-  /** Nothing came for too long. */
-  protected silent(): void {
-    this.lose({ code: "silent" });
-  }
-
-  protected lose(parting: Partial<Parting>, closeCode?: number): void {
-    if (this.dropped) return;
-    this.drop(closeCode);
-    const { code = "lost", then = "resume", within = 0, told = false } = parting;
-    this.watcher.lost(this, { code, then, within, told });
-  }
-
-  /** Takes one line that is whole. */
-  protected receive(head: string, octets?: Uint8Array): void {
-    if (!head || this.dropped) return;
+  function receive(head: string, octets?: Uint8Array): void {
+    if (!head || me.isOver) return;
     if (isCounted(head)) {
       // Its number is the next one: what was taken before is what the hello said.
-      if (this.welcomed) this.session.take(head, octets);
-      else this.lose({ code: "mismatch", then: "new" });
-      return;
+      return me.welcomed ? session.take(head, octets) : mismatch();
     }
-    const { op, id, payload } = parse(head)!; // it has no name
-    if (op === "w" && !this.welcomed) this.welcome(object(payload));
-    else if (op === "a") this.acknowledged(id);
-    else if (op === "p") this.control(this.session.acks.write(true));
-    else if (op === "q") this.quit(object(payload));
+    const { op, id, payload } = parse(head);
+    if (op === "w" && !me.welcomed) welcome(object(payload));
+    else if (op === "a") me.acknowledged(id);
+    else if (op === "p") me.carrier!.control(session.acks.write(true));
+    else if (op === "q") quit(object(payload));
   }
 
-  /** The server has taken all up to a number. */
-  protected acknowledged(number: number): void {
-    if (!this.session.log.take(number)) this.lose({ code: "mismatch", then: "new" });
+  function welcome(json: Welcome): void {
+    const info = session.welcome(json, transport === "websocket");
+    if (!info) return mismatch();
+    me.welcomed = true;
+    watch();
+    me.carrier!.flush(); // at once: a socket's lines are numbered from `got`, so all that may be acknowledged must be on it
+    watcher.welcomed(me, info);
   }
 
-  private welcome(welcome: Welcome): void {
-    const info = this.session.welcome(welcome, this.transport === "websocket");
-    if (!info) return this.lose({ code: "mismatch", then: "new" });
-    this.welcomed = true;
-    this.watch();
-    this.flush(); // at once: a socket's lines are numbered from `got`, so all that may be acknowledged must be on it
-    this.watcher.welcomed(this, info);
+  function quit({ code, then, within = 0 }: Partial<Parting>): void {
+    if (code === "restart" && me.welcomed) watcher.goAway(within);
+    else lose({ code, then, within, told: true });
   }
 
-  private quit({ code, then, within = 0 }: Partial<Parting>): void {
-    if (code === "restart" && this.welcomed) this.watcher.goAway(within);
-    else this.lose({ code, then, within, told: true });
-  }
-
-  private watch(): void {
-    clearTimeout(this.timer);
-    const [firstByte, welcome] = this.patience();
-    let deadline = this.heardAt + 2 * this.session.beat;
-    if (this.probing) deadline = this.probing + probeWithin;
-    else if (!this.heardAt) deadline = this.started + firstByte;
-    else if (!this.welcomed) deadline = this.started + welcome;
+  function watch(): void {
+    clearTimeout(timer);
+    const silence = 2 * session.beat;
+    let deadline = me.heardAt + silence;
+    if (probing) deadline = probing + probeWithin;
+    else if (!me.heardAt || !me.welcomed) deadline = started + (polls() ? silence : me.heardAt ? welcomeWithin : firstByteWithin);
     const left = deadline - Date.now();
-    if (left <= 0) this.silent();
-    else this.timer = setTimeout(() => this.watch(), left);
-  }
-}
-
-/** The object that a line carries; an empty one when it carries something else. */
-export function object(text = ""): any {
-  try {
-    return { ...JSON.parse(text) };
-  } catch {
-    return {};
+    if (left > 0) timer = setTimeout(watch, left);
+    else if (!me.carrier?.silent?.()) lose({ code: "silent" });
   }
 }

@@ -22,7 +22,7 @@ export function encodeValue(root: unknown): unknown {
     if (kind === "Date") return ["D", value.getTime()];
     if (kind === "RegExp") return ["R", String(value)];
     if (kind === "Error") return ["E", [value.name, value.message, value.stack]];
-    if (kind === "Blob" || kind === "File") throw new TypeError(`ape: cannot send a ${kind}, send its arrayBuffer()`);
+    if (/^(Blob|File)$/.test(kind)) throw new TypeError(`ape: cannot send a ${kind}, send its arrayBuffer()`);
     const seen = paths.get(value);
     if (seen) return ["P", seen];
     paths.set(value, path);

@@ -1,5 +1,8 @@
 // The error that every failed call rejects with.
 
+import { object } from "./codec";
+import { decodeValue } from "./decode";
+
 /** What `e` and `q` lines carry. */
 export interface Failure {
   code: string;
@@ -22,4 +25,13 @@ export class ApeError extends Error {
     this.data = failure.data;
     if (cause !== undefined) (this as { cause?: unknown }).cause = cause;
   }
+}
+
+/** What an `e` line says. Its data is encoded by itself. */
+export function failureOf(payload?: string): Failure {
+  const failure = { code: "failed", ...object(payload) };
+  try {
+    failure.data = decodeValue(failure.data);
+  } catch {} // as it came
+  return failure;
 }

@@ -2,12 +2,14 @@
 
 import { toBase64 } from "./base64";
 
-/** A line as it was read. Params are left out: none that a server writes concerns this client. */
+/** A line as it was read. */
 export interface Line {
   op: string;
-  /** The id, or the count of an `a`; NaN when the line has none. */
+  /** The id, or the count of an `a`; NaN when the line has none. An unknown op gives its first field, if that is a number. */
   id: number;
+  /** Empty when the line has none, or one that is malformed; the count of a `g`. */
   name: string;
+  params: string[];
   /** As it stands in the line: JSON, `=base64`, or `=size` in a binary message. */
   payload?: string;
 }
@@ -17,25 +19,29 @@ export function isCounted(head: string): boolean {
   return !/^([A-Z]|[hwapq]( |;|$))/.test(head);
 }
 
-/** Reads a line. An unknown op gives its first field, if that is a number, as id. Undefined when a name is malformed. */
-export function parse(head: string): Line | undefined {
-  let rest: string | undefined = head;
-  const word = (): string => {
-    const [taken] = rest!.split(" ", 1);
-    rest = rest![taken.length] && rest!.slice(taken.length + 1);
-    return taken.split(";")[0];
+export function parse(head: string): Line {
+  const [op] = head.split(/[ ;]/, 1);
+  const is = (ops: string) => op.length === 1 && ops.includes(op);
+  const words = head.split(" ", is("csug") ? 3 : is("hwpq") ? 1 : 2);
+  const end = words.join(" ").length;
+  const [last, ...params] = words.pop()!.split(";");
+  const [, first = "", second = ""] = [...words, last];
+  const named = is("mb");
+  return {
+    op,
+    id: named ? NaN : numberOf(first),
+    name: decoded(named ? first : second),
+    params,
+    payload: head[end] && head.slice(end + 1),
   };
-  const op = word();
-  const id = /^[hwpqmb]$/.test(op) ? NaN : Number(rest && word());
-  try {
-    const name = /^[csumb]$/.test(op) ? decodeURIComponent((rest && word()) || "") : "";
-    return { op, id, name, payload: rest };
-  } catch {
-    return undefined;
-  }
 }
 
-/** A path, event or channel as it stands in a line. */
+/** An id or a count; NaN for anything else. */
+export function numberOf(text: string): number {
+  return /^\d{1,16}$/.test(text) ? Number(text) : NaN;
+}
+
+/** A path, event, channel or key as it stands in a line. */
 export function writeName(name: string): string {
   const escape = (char: string) => "%" + char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0");
   return name.replace(/[\0-\x20\x7f;%]/g, escape);
@@ -45,4 +51,12 @@ export function writeName(name: string): string {
 export function writeLine(head: string, payload?: string | Uint8Array): string {
   if (payload === undefined) return head + "\n";
   return `${head} ${typeof payload === "string" ? payload : "=" + toBase64(payload)}\n`;
+}
+
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return "";
+  }
 }

@@ -1,216 +1,224 @@
 // The link to the server: keeps one connection, and changes, repairs and ends it.
 
 import { createBackoff } from "./backoff";
-import type { Connection, Parting, Settings, Watcher } from "./connection";
+import { type Connection, type Settings, type Transport, type Watcher, createConnection } from "./connection";
 import { ApeError } from "./error";
-import type { Off } from "./listeners";
+import { type Off, report } from "./listeners";
 import { type Guest, watchPage } from "./page";
 import { isReachable } from "./ping";
-import { Session } from "./session";
-import { type State, type StateInfo, States } from "./states";
-import { StreamingConnection } from "./streaming";
-import { SocketConnection } from "./websocket";
+import { loadMore } from "./load";
+import { createSession } from "./session";
+import { type State, createStates } from "./states";
+import { openSocket } from "./websocket";
 
 /** How long streaming goes on before WebSocket is tried again. */
 const upgradeAfter = 60_000;
 
 type Timer = ReturnType<typeof setTimeout>;
 
-export class Link implements Watcher, Guest {
-  readonly states = new States();
-  readonly session: Session;
+/** The settings are asked for when they are needed. `event` hears what the server sends unasked. */
+export function createLink(configure: () => Settings, event: (type: string, data: unknown) => void) {
+  const states = createStates();
+  const session = createSession(wake, event);
+  const backoff = createBackoff();
+  let settings: Settings;
   /** Whose lines count. */
-  connection: Connection | undefined;
-
-  private readonly backoff = createBackoff();
-  private settings!: Settings;
+  let connection: Connection | undefined;
   /** One that is being opened while the other still works. */
-  private successor: Connection | undefined;
-  private retryTimer: Timer | undefined;
-  private moveTimer: Timer | undefined;
+  let successor: Connection | undefined;
+  let retryTimer: Timer | undefined;
+  let moveTimer: Timer | undefined;
   /** WebSocket is not tried before this time. */
-  private socketFrom = 0;
-  private waking = false;
-  private started = false;
+  let socketFrom = 0;
+  let waking = false;
+  let started = false;
   /** Why there will be no further connection, unless the application connects again. */
-  private ended = "";
-  private leavePage!: Off;
+  let ended = "";
+  let leavePage: Off;
 
-  /** The settings are asked for when they are needed. `event` hears what the server sends unasked. */
-  constructor(
-    private readonly configure: () => Settings,
-    event: (type: string, data: unknown) => void,
-  ) {
-    this.session = new Session(() => this.wake(), event);
-  }
+  /** What connections tell. */
+  const watcher: Watcher = {
+    hello(from) {
+      if (from === connection) return;
+      connection?.discard();
+      connection = from;
+      successor = undefined;
+    },
 
-  // What the application does.
+    welcomed({ transport }, info) {
+      backoff.connected();
+      if (transport === "websocket") stay();
+      else upgradeLater();
+      states.set("connected", info);
+    },
 
-  connect(): void {
-    if (this.started) return;
-    this.settings ??= this.configure();
-    this.started = true;
-    this.ended = "";
-    this.leavePage = watchPage(this);
-    this.attempt();
-  }
+    goAway(within) {
+      moveLater(Math.random() * within, connection!.transport);
+    },
 
-  /** Connects, but not again after the end. */
-  use(): void {
-    if (!this.ended) this.connect();
-  }
+    lost(from, { code, then, within, told }) {
+      if (from === successor) return moveFailed();
+      if (then === "final") return finish(code);
+      if (then === "new") session.forget(code);
+      letGo();
+      if (code === "buffered") {
+        connection = open("streaming");
+        return;
+      }
+      const wait = backoff.next(within);
+      if (from.welcomed || then === "new") retry("disconnected", wait, code);
+      else void refused(from, code, told, wait);
+    },
+  };
 
-  /** Like `use`, and throws after the end. */
-  begin(): void {
-    if (this.ended) throw closed(this.ended);
-    this.connect();
+  /** What the page does. */
+  const guest: Guest = {
+    attempt,
+    finish,
+
+    /** The page may have slept, or has a network again. */
+    awake() {
+      if (retryTimer) attempt();
+      else connection?.probe();
+    },
+
+    /** The page has no network. What is connected may stay so. */
+    cutOff() {
+      if (retryTimer) states.set("offline");
+    },
+
+    /** The page goes into the back/forward cache and takes its session with it. */
+    freeze() {
+      letGo();
+      states.set("disconnected");
+    },
+  };
+
+  return {
+    states,
+    session,
+    connect,
+    finish,
+
+    transport: () => (states.current === "connected" ? connection!.transport : null),
+
+    /** Connects, but not again after the end. */
+    use(): void {
+      if (!ended) connect();
+    },
+
+    /** Like `use`, and throws after the end. */
+    begin(): void {
+      if (ended) throw closed(ended);
+      connect();
+    },
+  };
+
+  function connect(): void {
+    if (started) return;
+    settings ??= configure();
+    started = true;
+    ended = "";
+    leavePage = watchPage(guest);
+    attempt();
   }
 
   /** Ends the session, perhaps with a goodbye, and does not connect again by itself. */
-  finish(code: string, bye = false): void {
-    if (!this.started) return;
-    this.started = false;
-    this.ended = code;
-    this.states.set("closing", { code, final: true });
-    this.leavePage();
-    if (bye) this.connection?.bye();
-    this.letGo();
-    this.session.end(closed(code));
-    this.states.set("disconnected", { code, final: true });
-  }
-
-  // What the page does.
-
-  /** The page may have slept, or has a network again. */
-  awake(): void {
-    if (this.retryTimer) this.attempt();
-    else this.connection?.probe();
-  }
-
-  /** The page has no network. What is connected may stay so. */
-  cutOff(): void {
-    if (this.retryTimer) this.states.set("offline");
-  }
-
-  /** The page goes into the back/forward cache and takes its session with it. */
-  freeze(): void {
-    this.letGo();
-    this.states.set("disconnected");
-  }
-
-  // What connections tell.
-
-  hello(from: Connection): void {
-    if (from === this.connection) return;
-    this.connection?.drop();
-    this.connection = from;
-    this.successor = undefined;
-  }
-
-  welcomed({ transport }: Connection, info: StateInfo): void {
-    this.backoff.connected();
-    if (transport === "websocket") this.stay();
-    else if (this.settings.WebSocket) this.upgradeLater();
-    this.states.set("connected", info);
-  }
-
-  goAway(within: number): void {
-    const isStream = this.connection!.transport === "streaming";
-    this.moveLater(Math.random() * within, isStream);
-  }
-
-  lost(from: Connection, parting: Parting): void {
-    if (from === this.successor) return this.moveFailed();
-    const { code, then, within } = parting;
-    if (then === "final") return this.finish(code);
-    if (then === "new") this.session.forget(code);
-    this.letGo();
-    if (code === "buffered") return this.open(this.stream());
-    const wait = this.backoff.next(within);
-    if (from.welcomed || then === "new") this.retry("disconnected", wait, code);
-    else void this.refused(from, parting, wait);
+  function finish(code: string, bye = false): void {
+    if (!started) return;
+    started = false;
+    ended = code;
+    states.set("closing", { code, final: true });
+    leavePage();
+    if (bye) connection?.carrier?.bye();
+    letGo();
+    session.end(closed(code));
+    states.set("disconnected", { code, final: true });
   }
 
   // Connecting.
 
-  attempt(): void {
-    this.letGo();
-    this.states.set("connecting");
-    this.open(this.settings.WebSocket && Date.now() >= this.socketFrom ? this.socket() : this.stream());
+  function attempt(): void {
+    letGo();
+    states.set("connecting");
+    connection = open(settings.WebSocket && Date.now() >= socketFrom ? "websocket" : "streaming");
   }
 
-  private open(next: Connection): void {
-    this.connection = next;
-    next.open();
+  function open(transport: Transport, patient = false): Connection {
+    const next = createConnection(transport, session, settings, watcher);
+    next.listen();
+    if (transport === "websocket") openSocket(next, patient);
+    else void loadStream(next);
+    return next;
   }
 
-  /** Beside another connection it is patient. */
-  private socket(): Connection {
-    return new SocketConnection(this.session, this.settings, this, !!this.connection);
-  }
-
-  private stream(): Connection {
-    return new StreamingConnection(this.session, this.settings, this);
+  async function loadStream(next: Connection): Promise<void> {
+    try {
+      const { openStream } = await loadMore();
+      if (!next.isOver) openStream(next);
+    } catch (error) {
+      report(error);
+      next.lose({ code: "failed" });
+    }
   }
 
   /** No welcome came. Where the server can be reached, WebSocket is what failed: streaming follows. */
-  private async refused({ transport }: Connection, { code, told }: Parting, wait: number): Promise<void> {
-    const reachable = told || (await isReachable(this.settings));
-    if (!this.started || this.connection || this.retryTimer) return; // something else happened meanwhile
-    if (!reachable) return this.retry("walled", wait, code);
-    if (told || transport === "streaming") return this.retry("disconnected", wait, code);
-    this.socketFrom = Date.now() + upgradeAfter;
-    this.open(this.stream());
+  async function refused({ transport }: Connection, code: string, told: boolean, wait: number): Promise<void> {
+    const reachable = told || (await isReachable(settings));
+    if (!started || connection || retryTimer) return; // something else happened meanwhile
+    if (!reachable) return retry("walled", wait, code);
+    if (told || transport === "streaming") return retry("disconnected", wait, code);
+    socketFrom = Date.now() + upgradeAfter;
+    connection = open("streaming");
   }
 
-  private retry(state: State, wait: number, code: string): void {
-    this.retryTimer = setTimeout(() => this.attempt(), wait);
-    this.states.set(globalThis.navigator?.onLine === false ? "offline" : state, { code });
+  function retry(state: State, wait: number, code: string): void {
+    retryTimer = setTimeout(attempt, wait);
+    states.set(globalThis.navigator?.onLine === false ? "offline" : state, { code });
   }
 
   // Moving to another connection while one works.
 
-  private upgradeLater(): void {
-    if (!this.moveTimer) this.moveLater(upgradeAfter, false);
+  function upgradeLater(): void {
+    if (settings.WebSocket && !moveTimer) moveLater(upgradeAfter, "websocket");
   }
 
   /** Opens a successor, whose hello will replace the connection. */
-  private moveLater(wait: number, isStream: boolean): void {
-    this.stay();
-    this.moveTimer = setTimeout(() => {
-      this.stay();
-      this.successor = isStream ? this.stream() : this.socket();
-      this.successor.open();
+  function moveLater(wait: number, transport: Transport): void {
+    stay();
+    moveTimer = setTimeout(() => {
+      stay();
+      successor = open(transport, true);
     }, wait);
   }
 
-  private moveFailed(): void {
-    this.successor = undefined;
-    this.socketFrom = Date.now() + upgradeAfter;
-    if (this.connection?.transport === "streaming") this.upgradeLater();
+  function moveFailed(): void {
+    successor = undefined;
+    socketFrom = Date.now() + upgradeAfter;
+    if (connection?.transport === "streaming") upgradeLater();
   }
 
-  private stay(): void {
-    clearTimeout(this.moveTimer);
-    this.moveTimer = undefined;
+  function stay(): void {
+    clearTimeout(moveTimer);
+    moveTimer = undefined;
   }
 
   /** Drops every connection and plan; the server keeps the session. */
-  private letGo(): void {
-    this.stay();
-    clearTimeout(this.retryTimer);
-    this.successor?.drop();
-    this.connection?.drop();
-    this.retryTimer = this.successor = this.connection = undefined;
+  function letGo(): void {
+    stay();
+    clearTimeout(retryTimer);
+    successor?.discard();
+    connection?.discard();
+    retryTimer = successor = connection = undefined;
   }
 
   /** Lines of one turn of the event loop travel together. */
-  private wake(): void {
-    if (this.waking) return;
-    this.waking = true;
+  function wake(): void {
+    if (waking) return;
+    waking = true;
     queueMicrotask(() => {
-      this.waking = false;
-      this.connection?.flush();
+      waking = false;
+      connection?.carrier?.flush();
     });
   }
 }

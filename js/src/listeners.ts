@@ -2,23 +2,29 @@
 
 export type Off = () => void;
 
-export class Listeners<Args extends unknown[]> {
-  private readonly functions = new Set<{ call: (...args: Args) => void }>();
+export type Listeners<Args extends unknown[]> = ReturnType<typeof createListeners<Args>>;
 
-  get size(): number {
-    return this.functions.size;
-  }
+export function createListeners<Args extends unknown[]>() {
+  type Call = (...args: Args) => void;
+  const all = new Set<[call: Call, ended?: (error: unknown) => void]>();
+  return {
+    /** The same function may be added twice; each addition has its own removal. `ended` hears of the end. */
+    add(...entry: [call: Call, ended?: (error: unknown) => void]): Off {
+      all.add(entry);
+      return () => void all.delete(entry);
+    },
 
-  /** The same function may be added twice; each addition has its own removal. */
-  add(call: (...args: Args) => void): Off {
-    const entry = { call };
-    this.functions.add(entry);
-    return () => void this.functions.delete(entry);
-  }
+    tell(...args: Args): void {
+      for (const [call] of [...all]) guard(() => call(...args));
+    },
 
-  tell(...args: Args): void {
-    for (const { call } of [...this.functions]) guard(() => call(...args));
-  }
+    /** There will be nothing more to hear. */
+    end(error: unknown): void {
+      for (const [, ended] of all) ended?.(error);
+    },
+
+    isEmpty: () => !all.size,
+  };
 }
 
 /** Runs the page's code; what it throws is reported as the browser reports uncaught errors. */
@@ -26,6 +32,10 @@ export function guard(run: () => void): void {
   try {
     run();
   } catch (error) {
-    (globalThis.reportError ?? console.error)(error);
+    report(error);
   }
+}
+
+export function report(error: unknown): void {
+  (globalThis.reportError ?? console.error)(error);
 }

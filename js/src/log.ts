@@ -11,24 +11,35 @@ export interface Entry {
   size: number;
   /** Not written yet on any connection. */
   waiting: boolean;
+  /** When it was first written, and for whose keys. */
+  sent?: number;
+  keptBy?: string;
 }
 
 export type Log = ReturnType<typeof createLog>;
 
 /** Bytes that may wait for the server. */
 const bound = 1 << 20;
+/** No item's line has a longer head. */
+const mostHead = 32;
 
 /** `wake` is called when a line was added, and must not write before it returns. */
 export function createLog(wake: () => void) {
-  let entries: Entry[] = [];
+  /** In order: the first is the one behind the last that the server has taken. */
+  let entries = new Set<Entry>();
   let bytes = 0;
-  let withdrawn = 0;
   /** Number of the last line that was written. */
   let written = 0;
+  /** Those who wait for room. */
+  const crowd: (() => void)[] = [];
 
   const log = {
     /** Number of the last line that the server has taken. */
     taken: 0,
+    /** Counts beginnings, so that what belongs to an older session can be told. */
+    epoch: 0,
+    /** The name of the server's table of keys. */
+    keptBy: "" as string | undefined,
 
     /** Adds a line. Throws `overflow` when too much waits, unless the protocol itself needs the line. */
     add(head: string, payload?: string | Uint8Array, needed = false): Entry {
@@ -44,66 +55,70 @@ export function createLog(wake: () => void) {
     /** Takes a line back. False when it has been written. */
     withdraw(entry: Entry): boolean {
       if (!entry.waiting) return false;
-      empty(entry);
       entry.waiting = false;
-      if (++withdrawn * 2 > entries.length) sweep();
+      remove(entry);
       return true;
     },
 
     /** The lines behind number `from`, at most `limit` bytes of them but at least one. They count as written. */
     after(from: number, limit: number): Entry[] {
-      sweep();
-      const start = from - log.taken;
-      let end = start;
-      for (let size = 0; end < entries.length; end++) {
-        size += entries[end].size;
-        if (end > start && size > limit) break;
-        entries[end].waiting = false;
+      const found: Entry[] = [];
+      let number = log.taken;
+      for (const entry of entries) {
+        if (number++ < from) continue;
+        limit -= entry.size;
+        if (found.length && limit < 0) break;
+        found.push(entry);
+        entry.waiting = false;
+        entry.sent ??= Date.now();
+        entry.keptBy ??= log.keptBy;
       }
-      written = Math.max(written, log.taken + end);
-      return entries.slice(start, end);
+      written = Math.max(written, from + found.length);
+      return found;
     },
 
     /** The server has taken all up to `number`. False when it cannot have. */
     take(number: number): boolean {
       if (!(number <= written)) return false;
-      entries.splice(0, number - log.taken).forEach(empty);
-      log.taken = Math.max(log.taken, number);
+      for (const entry of entries) {
+        if (log.taken >= number) break;
+        log.taken++;
+        remove(entry);
+      }
       return true;
     },
 
-    /** Puts a line that says nothing in the place of one that cannot get through. The number stays. */
-    blank(entry: Entry): void {
-      empty(entry);
-      entry.head = "x 0";
+    /** Waits until a stream may add an item to what waits: half of the room is left to everything else. */
+    async room(item?: string | Uint8Array): Promise<void> {
+      const size = Math.max(bound / 2, sizeOf(item) + mostHead);
+      while (bytes && bytes + size > bound) await new Promise<void>((go) => crowd.push(go));
     },
 
-    /** Begins again at number 1: `first` adds lines, those that were never written follow. */
+    /**
+     * Begins again at number 1: `first` adds lines, those that were never written follow, but for those that are about
+     * something of the old session.
+     */
     restart(first: () => void): void {
-      const waiting = entries.filter((entry) => entry.waiting);
-      entries = [];
-      bytes = written = withdrawn = log.taken = 0;
+      const old = entries;
+      entries = new Set();
+      bytes = written = log.taken = 0;
+      log.epoch++;
       first();
-      waiting.forEach(keep);
+      for (const entry of old) if (entry.waiting && /^[csum] /.test(entry.head)) keep(entry);
     },
   };
   return log;
 
   function keep(entry: Entry): void {
-    entries.push(entry);
+    entries.add(entry);
     bytes += entry.size;
   }
 
-  function empty(entry: Entry): void {
+  function remove(entry: Entry): void {
+    entries.delete(entry);
     bytes -= entry.size;
-    entry.size = 0;
     entry.payload = undefined;
-  }
-
-  function sweep(): void {
-    if (!withdrawn) return;
-    withdrawn = 0;
-    entries = entries.filter((entry, i) => i < written - log.taken || entry.waiting);
+    crowd.splice(0).forEach((go) => go());
   }
 }
 

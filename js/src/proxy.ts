@@ -21,7 +21,7 @@ export function createApi(client: Client): any {
 
 /** Text that begins with a slash stays data when nothing but options follows. */
 const isOptions = (value: unknown): boolean =>
-  !!value && typeof value === "object" && Object.keys(value).join() !== "" && Object.keys(value).every((k) => k === "timeout" || k === "signal");
+  !!value && typeof value === "object" && /^((timeout|signal|key|window)(,|$))+$/.test(Object.keys(value).join());
 
 function path(client: Client, name: string, reserved?: any): unknown {
   const call = (...args: unknown[]): unknown => {

@@ -1,11 +1,12 @@
 // The session: what outlives connections. Who it is, what it has taken, what it has to say.
 
-import { Acks } from "./acks";
-import { type Calls, createCalls } from "./calls";
-import { type Channels, createChannels } from "./channels";
-import { type Dispatch, type Tell, createDispatch } from "./dispatch";
+import { createAcks } from "./acks";
+import { type Open, createCalls } from "./calls";
+import { createChannels } from "./channels";
+import { type Tell, createDispatch } from "./dispatch";
 import type { Failure } from "./error";
-import { type Entry, type Log, createLog } from "./log";
+import { createHandlers } from "./handlers";
+import { createLog } from "./log";
 import type { StateInfo } from "./states";
 
 /** The JSON of `w`. */
@@ -15,91 +16,104 @@ export interface Welcome {
   recovered?: number;
   got?: number;
   gap?: string;
-  limits?: { beat?: number };
+  keeper?: string;
+  limits?: { beat?: number; keys?: number };
 }
 
-export class Session {
-  readonly log: Log;
-  readonly acks: Acks;
-  readonly calls: Calls;
-  readonly channels: Channels;
-  /** The public id, empty before the first welcome. */
-  id = "";
-  /** In memory only: a duplicated tab must not inherit it. */
-  token = "";
-  /** Counts sessions, so that the result of an older one's request can be told. */
-  epoch = 0;
-  /** Milliseconds between the server's pings. */
-  beat = 25_000;
+export type Session = ReturnType<typeof createSession>;
 
-  private readonly dispatch: Dispatch;
+/** `wake` is called when something is to be written, and must not write before it returns; `event` when an event came. */
+export function createSession(wake: () => void, event: Tell) {
+  const log = createLog(wake);
+  const acks = createAcks(wake);
+  const calls = createCalls(log);
+  const channels = createChannels(calls, log, event);
+  const handlers = createHandlers(calls, log);
+  const dispatch = createDispatch(calls, channels, handlers, event);
+  /** Milliseconds for which the server remembers a key. */
+  let keys = 300_000;
   /** Why the token was given up. */
-  private forgotten = "";
-  private tries = 0;
+  let forgotten = "";
+  let tries = 0;
+  let isFirst = true;
 
-  /** `wake` is called when something is to be written, and must not write before it returns; `event` when an event came. */
-  constructor(wake: () => void, event: Tell) {
-    this.log = createLog(wake);
-    this.acks = new Acks(wake);
-    this.calls = createCalls(this.log);
-    this.channels = createChannels(this.calls, this.log, event);
-    this.dispatch = createDispatch(this.log, this.calls, this.channels, event);
-  }
+  const session = {
+    log,
+    acks,
+    calls,
+    channels,
+    handlers,
+    forget,
+    /** The public id, empty before the first welcome. */
+    id: "",
+    /** In memory only: a duplicated tab must not inherit it. */
+    token: "",
+    /** Milliseconds between the server's pings. */
+    beat: 25_000,
 
-  /** The members of a hello that say which session it means. */
-  hello(): object {
-    this.tries++;
-    return this.token ? { resume: this.token, seen: this.acks.told(), try: this.tries } : {};
-  }
+    /** The members of a hello that say which session it means. */
+    hello(): object {
+      tries++;
+      return session.token ? { resume: session.token, seen: acks.told(), try: tries } : {};
+    },
 
-  /**
-   * Applies a welcome. Undefined when it contradicts the log.
-   * Not `exact`: an answer to a POST may have told more than the welcome, which was written earlier.
-   */
-  welcome({ id, resume, recovered, got = 0, gap, limits }: Welcome, exact: boolean): StateInfo | undefined {
-    const { log } = this;
-    const resumed = recovered !== undefined;
-    if (resumed && ((exact && got < log.taken) || !log.take(got))) return undefined;
-    this.beat = limits?.beat ?? this.beat;
-    this.token = resume;
-    this.id = id;
-    return resumed ? { recovered } : this.restart(gap);
-  }
+    /**
+     * Applies a welcome. Undefined when it contradicts the log.
+     * Not `exact`: an answer to a POST may have told more than the welcome, which was written earlier.
+     */
+    welcome({ id, resume, recovered, got = 0, gap = forgotten, limits, keeper }: Welcome, exact: boolean): StateInfo | undefined {
+      const resumed = recovered !== undefined;
+      if (resumed && ((exact && got < log.taken) || !log.take(got))) return undefined;
+      session.beat = limits?.beat ?? session.beat;
+      keys = limits?.keys ?? keys;
+      log.keptBy = keeper;
+      session.token = resume;
+      session.id = id;
+      return resumed ? { recovered } : restart(gap);
+    },
 
-  /** Takes the next counted line. */
-  take(head: string, octets?: Uint8Array): void {
-    this.acks.take(head.length + (octets?.length ?? 0));
-    this.dispatch(head, octets);
-  }
+    /** Takes the next counted line. */
+    take(head: string, octets?: Uint8Array): void {
+      acks.take(head.length + (octets?.length ?? 0));
+      dispatch(head, octets);
+    },
 
-  /** A line is too long for something on its way. */
-  skip(line: Entry): void {
-    this.calls.failSome((entry) => entry === line, { code: "too_large", message: "too large for a server on the way" });
-    this.log.blank(line);
-  }
+    /** Ends the session for good: what waits for an answer fails, what was not written never will be. */
+    end(failure: Failure): void {
+      forget("closed");
+      calls.failSome(({ entry }) => (entry && log.withdraw(entry)) || true, failure);
+      log.restart(() => {});
+      acks.told();
+    },
+  };
+  return session;
 
   /** The next hello asks for a new session. */
-  forget(why: string): void {
-    this.token = "";
-    this.forgotten = why;
+  function forget(why: string): void {
+    session.token = "";
+    forgotten = why;
   }
 
-  /** Ends the session for good: what waits for an answer fails, what was not written never will be. */
-  end(failure: Failure): void {
-    this.forget("closed");
-    this.calls.failSome((entry) => this.log.withdraw(entry) || true, failure);
-    this.log.restart(() => {});
-    this.acks.told();
-  }
-
-  private restart(gap = this.forgotten): StateInfo {
-    this.acks.restart();
-    let lost = 0;
-    this.log.restart(() => {
-      const failure = { code: "lost", message: "the connection was lost before the answer came" };
-      lost = this.calls.failSome((entry) => !entry.waiting, failure);
-      this.channels.renew();
+  function restart(gap: string): StateInfo {
+    let lostCalls: StateInfo["lostCalls"] = [];
+    acks.restart();
+    log.restart(() => {
+      const failure = { code: "lost", message: "the connection was lost" };
+      const lost = calls.failSome((call) => !call.entry?.waiting && !repeat(call), failure);
+      lostCalls = lost.map(({ path, key }) => ({ path, ...(key && { key }) }));
+      channels.renew();
     });
-    return this.epoch++ ? { gap, lost } : {};
+    const info = isFirst ? {} : { gap, lost: lostCalls.length, lostCalls };
+    isFirst = false;
+    return info;
+  }
+
+  /** Sends a call again, if the server still knows its key. */
+  function repeat(call: Open): boolean {
+    const { again, entry } = call;
+    if (!again || entry!.keptBy !== log.keptBy || Date.now() - entry!.sent! >= keys) return false;
+    const { head, sent, keptBy } = entry!;
+    call.entry = Object.assign(log.add(head, again[0], true), { sent, keptBy });
+    return true;
   }
 }

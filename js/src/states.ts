@@ -1,6 +1,6 @@
 // The state of the connection as the page sees it.
 
-import { type Off, Listeners, guard } from "./listeners";
+import { type Off, createListeners, guard } from "./listeners";
 
 export type State = "offline" | "walled" | "disconnected" | "connecting" | "connected" | "closing";
 
@@ -12,6 +12,8 @@ export interface StateInfo {
   gap?: string;
   /** How many calls were lost in the gap. */
   lost?: number;
+  /** Which they were. */
+  lostCalls?: { path: string; key?: string }[];
   /** Why the connection ended. */
   code?: string;
   /** The client does not connect again by itself. */
@@ -20,21 +22,24 @@ export interface StateInfo {
 
 type Listener = (state: State, info: StateInfo) => void;
 
-export class States {
-  private readonly listeners = new Listeners<Parameters<Listener>>();
-  current: State = "disconnected";
+export function createStates() {
+  const listeners = createListeners<Parameters<Listener>>();
+  const states = {
+    current: "disconnected" as State,
 
-  /** Listeners are told of changes, and of a gap in any case. */
-  set(state: State, info: StateInfo = {}): void {
-    if (state === this.current && !info.gap) return;
-    this.current = state;
-    this.listeners.tell(state, info);
-  }
+    /** Listeners are told of changes, and of a gap in any case. */
+    set(state: State, info: StateInfo = {}): void {
+      if (state === states.current && !info.gap) return;
+      states.current = state;
+      listeners.tell(state, info);
+    },
 
-  /** The listener is called at once with the current state. */
-  listen(listener: Listener): Off {
-    const off = this.listeners.add(listener);
-    guard(() => listener(this.current, {}));
-    return off;
-  }
+    /** The listener is called at once with the current state. */
+    listen(listener: Listener): Off {
+      const off = listeners.add(listener);
+      guard(() => listener(states.current, {}));
+      return off;
+    },
+  };
+  return states;
 }

@@ -1,111 +1,95 @@
-// A connection over WebSocket.
+// WebSocket as a transport.
 
-import { Connection, type Parting, type Settings, type Watcher } from "./connection";
+import type { Connection, Parting } from "./connection";
 import { parse, writeLine } from "./line";
-import type { Entry } from "./log";
-import type { Session } from "./session";
 
 /** Bytes that are joined into one message: what is cut is repeated whole. */
 const messageSize = 16 << 10;
 
-export class SocketConnection extends Connection {
-  readonly transport = "websocket";
-  private socket!: WebSocket;
-  private greeted = false;
+/** Patient: says hello only when the server has sent a byte. Until then the older connection goes on. */
+export function openSocket(link: Connection, patient: boolean): void {
+  const { session, settings, receive, lose } = link;
+  const { log, acks } = session;
+  let greeted = false;
   /** Number of the last line written here; -1 before the welcome. */
-  private cursor = -1;
+  let cursor = -1;
+  let socket: WebSocket;
 
-  constructor(
-    session: Session,
-    settings: Settings,
-    watcher: Watcher,
-    /** Says hello only when the server has sent a byte: until then the older connection goes on. */
-    private readonly patient: boolean,
-  ) {
-    super(session, settings, watcher);
+  try {
+    socket = new settings.WebSocket!(settings.base.replace(/^http/, "ws"), "ape.1");
+  } catch {
+    return queueMicrotask(() => lose({ code: "blocked" }));
+  }
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => patient || greet();
+  socket.onclose = ({ code }) => lose(partingOf(code));
+  socket.onmessage = ({ data }) => {
+    greet();
+    const isText = typeof data === "string";
+    const heads = isText ? data.split("\n") : [];
+    const rest = heads.pop();
+    link.heard(heads);
+    if (isText ? rest : !takeBinary(new Uint8Array(data))) lose({ code: "torn" }, 4005);
+  };
+  link.carrier = {
+    flush,
+    control,
+    bye() {
+      if (link.welcomed) {
+        flush();
+        control('q {"code":"bye"}\n');
+      }
+      link.discard(1000);
+    },
+    shut(code) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close(code);
+    },
+  };
+
+  function greet(): void {
+    if (greeted) return;
+    greeted = true;
+    void link.hello((hello) => control(`h ${hello}\n`));
   }
 
-  open(): void {
-    const { WebSocket: Socket, base } = this.settings;
-    this.listen();
-    try {
-      this.socket = new Socket!(base.replace(/^http/, "ws"), "ape.1");
-    } catch {
-      return void queueMicrotask(() => this.lose({ code: "blocked" }));
-    }
-    this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => this.patient || this.greet();
-    this.socket.onmessage = ({ data }) => this.message(data);
-    this.socket.onclose = ({ code }) => this.lose(partingOf(code));
+  function control(text: string): void {
+    if (text) socket.send(text);
   }
 
-  flush(): void {
-    if (!this.welcomed || this.dropped) return;
-    const { log } = this.session;
-    if (this.cursor < 0) this.cursor = log.taken;
-    let text = this.session.acks.write();
-    let entries: Entry[];
-    do {
-      entries = log.after(this.cursor, messageSize);
-      this.cursor += entries.length;
+  function flush(): void {
+    if (!link.welcomed || link.isOver) return;
+    if (cursor < 0) cursor = log.taken;
+    let text = acks.write();
+    for (let more = true; more; ) {
+      const entries = log.after(cursor, messageSize);
+      cursor += entries.length;
       for (const { head, payload } of entries) {
         if (payload instanceof Uint8Array) {
-          this.control(text);
+          control(text);
           text = "";
-          this.socket.send(join(`${head} =${payload.length}\n`, payload));
+          socket.send(join(`${head} =${payload.length}\n`, payload));
         } else {
           text += writeLine(head, payload);
         }
       }
-      this.control(text);
+      control(text);
       text = "";
-    } while (entries.length);
-  }
-
-  bye(): void {
-    if (this.welcomed) {
-      this.flush();
-      this.control('q {"code":"bye"}\n');
+      more = entries.length > 0;
     }
-    this.drop(1000);
   }
 
-  protected control(text: string): void {
-    if (text) this.socket.send(text);
-  }
-
-  protected shut(code: number): void {
-    const { socket } = this;
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close(code);
-  }
-
-  private greet(): void {
-    if (this.greeted) return;
-    this.greeted = true;
-    void this.hello((hello) => this.control(`h ${hello}\n`));
-  }
-
-  private message(data: string | ArrayBuffer): void {
-    this.greet();
-    const heads = typeof data === "string" ? data.split("\n") : [];
-    const rest = heads.pop();
-    this.heard(heads);
-    const whole = typeof data === "string" ? !rest : this.binary(new Uint8Array(data));
-    if (!whole) this.lose({ code: "torn" }, 4005);
-  }
-
-  private binary(data: Uint8Array): boolean {
+  /** False when the message is torn. */
+  function takeBinary(data: Uint8Array): boolean {
     const decoder = new TextDecoder();
     for (let at = 0; at < data.length; ) {
       const end = data.indexOf(10, at);
       if (end < 0) return false;
       const head = decoder.decode(data.subarray(at, end));
-      const [, size] = /^=(\d+)$/.exec(parse(head)?.payload ?? "") ?? [];
+      const [, size] = /^=(\d+)$/.exec(parse(head).payload ?? "") ?? [];
       at = end + 1 + Number(size ?? 0);
       if (at > data.length) return false;
-      this.receive(head, size ? data.slice(end + 1, at) : undefined);
+      receive(head, size ? data.slice(end + 1, at) : undefined);
     }
     return true;
   }

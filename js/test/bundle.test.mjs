@@ -8,15 +8,22 @@ import { Network } from "../fake/network.mjs";
 import { helloOf, settle, welcomeLine } from "../fake/world.mjs";
 
 /** Runs the classic script in a page of its own. */
-function page(src, href = "https://page.example/dir/") {
+function page(src, href = "https://page.example/dir/", more = {}, load = (file) => import("../dist/" + file)) {
   const network = new Network();
   const names = "URL AbortController TextEncoder TextDecoder console queueMicrotask setTimeout clearTimeout Response Promise";
   const globals = Object.fromEntries(names.split(" ").map((name) => [name, globalThis[name]]));
   const { WebSocket, fetch } = network;
-  const context = vm.createContext({ ...globals, WebSocket, fetch, document: { currentScript: src && { src } }, location: { href } });
+  const loaded = [];
+  const imported = (file) => {
+    loaded.push(file);
+    return load(file);
+  };
+  // Node has no import() in such a page without a flag.
+  const code = readFileSync(new URL("../dist/ape.js", import.meta.url), "utf8").replace("import(", "imported(");
+  const context = vm.createContext({ ...globals, WebSocket, fetch, imported, ...more, document: { currentScript: src && { src } }, location: { href } });
   const before = Object.keys(context);
-  vm.runInContext(readFileSync(new URL("../dist/ape.js", import.meta.url), "utf8"), context);
-  return { api: context.api, network, added: Object.keys(context).filter((name) => !before.includes(name)) };
+  vm.runInContext(code, context);
+  return { api: context.api, network, loaded, added: Object.keys(context).filter((name) => !before.includes(name)) };
 }
 
 test("the classic script sets api, nothing else, and connects to the server that it came from", async () => {
@@ -47,6 +54,56 @@ test("the base follows the script's own address where that is a server's", async
     const { api, network } = page(src);
     await settle();
     assert.equal(network.socket.url, url, src);
+    api.$.close();
+  }
+});
+
+test("a classic script loads the rest from beside itself, when it needs it", async () => {
+  const { api, network, loaded } = page("https://other.example/api/ape.js", undefined, { WebSocket: undefined });
+  const call = api.hello("Ann");
+  await settle();
+  network.get.send(welcomeLine());
+  await settle();
+  network.post.answer(204, 1);
+  network.get.send('r 1 "Hello, Ann!"');
+  assert.equal(await call, "Hello, Ann!");
+  assert.deepEqual(loaded, ["./ape.more.mjs"]);
+  api.$.close();
+
+  const second = page("https://other.example/api/ape.js");
+  second.api.hello().catch(() => {});
+  await settle();
+  helloOf(second.network.socket);
+  second.network.socket.send(welcomeLine());
+  await settle();
+  assert.deepEqual(second.loaded, []);
+  second.api.$.handle("confirm", (data) => data);
+  await settle();
+  second.network.socket.send("c 2 confirm 5");
+  await settle();
+  assert.deepEqual(second.network.socket.take().slice(1), ["r 2 5"]);
+  assert.deepEqual(second.loaded, ["./ape.more.mjs"]);
+  second.api.$.close();
+});
+
+test("what cannot be loaded, or does not fit, fails what needs it and nothing else", async () => {
+  const broken = [() => Promise.reject(new TypeError("blocked")), async () => ({ parts: {} })];
+  for (const load of broken) {
+    const said = [];
+    const { api, network } = page("https://other.example/api/ape.js", undefined, { console: { error: (...all) => said.push(all) } }, load);
+    await settle();
+    helloOf(network.socket);
+    network.socket.send(welcomeLine());
+    api.$.handle("confirm", () => 5);
+    const items = api.sum((async function* () {})()).catch((error) => error);
+    const plain = api.plain();
+    await settle();
+    network.socket.send("c 2 confirm", "r 3 1");
+    assert.equal(await plain, 1);
+    assert.equal((await items).code, "cancelled");
+    await settle();
+    assert.deepEqual(network.socket.take(), ["c 1 sum;t=10000;i", "c 3 plain;t=10000", "x 1", 'e 2 {"code":"unavailable"}']);
+    assert.equal(said.length, 1);
     api.$.close();
   }
 });

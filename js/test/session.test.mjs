@@ -104,7 +104,7 @@ test("gap: what was written and not answered is lost, what was not goes to the n
   assert.deepEqual([error.code, error.path], ["lost", "a"]);
   second.send("r 7 true");
   assert.equal(await kept, true);
-  assert.deepEqual(world.infos.at(-1), { gap: "unknown", lost: 1 });
+  assert.deepEqual(world.infos.at(-1), { gap: "unknown", lost: 1, lostCalls: [{ path: "a" }] });
   assert.equal(world.api.$.id, "new");
 
   // the numbers begin anew, in both directions
@@ -120,7 +120,7 @@ test("a gap after a move that kept the state is told too", inWorld(async (world)
   await world.clock.pass(1_000);
   await world.socket({ gap: "unknown" });
   assert.deepEqual(world.states, ["connecting", "connected", "connected"]);
-  assert.deepEqual(world.infos.at(-1), { gap: "unknown", lost: 0 });
+  assert.deepEqual(world.infos.at(-1), { gap: "unknown", lost: 0, lostCalls: [] });
 }));
 
 test("a welcome that contradicts what was sent or acknowledged begins a new session", async () => {
