@@ -11,7 +11,20 @@ import (
 // SendOption changes how a broadcast is sent.
 type SendOption func(*sendOptions)
 
-type sendOptions struct{ except map[string]bool }
+type sendOptions struct {
+	except   map[string]bool
+	volatile bool
+}
+
+// Volatile leaves out clients that would not get it soon: those without a
+// connection, and those with more than 16 KiB waiting. It is for what the next
+// one makes worthless, such as the place of a cursor.
+func Volatile() SendOption { return func(o *sendOptions) { o.volatile = true } }
+
+// to reports whether a client gets it.
+func (o *sendOptions) to(x *session) bool {
+	return !o.except[x.id] && (!o.volatile || x.keepsUp())
+}
 
 // Except leaves out the clients of these ids.
 func Except(ids ...string) SendOption {
@@ -40,14 +53,14 @@ func (s *Server) Broadcast(event string, data any, opts ...SendOption) error {
 	}
 	if s.opt.OnSend != nil {
 		for _, x := range s.sessions.all() {
-			if !o.except[x.id] {
+			if o.to(x) {
 				x.send(p)
 			}
 		}
 		return nil
 	}
 	s.sessions.each(func(x *session) {
-		if len(o.except) == 0 || !o.except[x.id] {
+		if o.to(x) {
 			x.push(p)
 		}
 	})
@@ -154,9 +167,9 @@ func (s *session) queue(f transport.Frame) error {
 	switch {
 	case s.over.Load():
 		return ErrGone
-	case f.Size() > s.line:
+	case f.Size() > s.limit():
 		s.server.counters.unsent.Add(1)
-		return Errorf(TooLarge, "the message has %d bytes, the client takes %d", f.Size(), s.line)
+		return Errorf(TooLarge, "the message has %d bytes, the client takes %d", f.Size(), s.limit())
 	}
 	var err error
 	if s.out != nil {

@@ -108,6 +108,7 @@ func (s *session) addStream(c *conn) bool {
 	c.session = s
 	c.out.Append(connected(s.id), false)
 	s.streams = append(s.streams, c)
+	s.noteAway()
 	if s.window != nil {
 		s.window.Stop()
 	}
@@ -122,6 +123,7 @@ func (s *session) removeStream(c *conn) {
 	s.streams = slices.DeleteFunc(s.streams, func(other *conn) bool { return other == c })
 	if len(s.streams) == 0 && !s.ended {
 		s.linger(classicLinger)
+		s.noteAway()
 	}
 }
 

@@ -31,6 +31,12 @@ type Options struct {
 	// OnDisconnect is called once when a session has ended, with a *CloseError.
 	OnDisconnect func(c *Client, why error)
 
+	// OnAway is called with true when a client has lost its connection while its
+	// session goes on, and with false when it is back; a client that is back at once
+	// may go unnoticed. At the end of a session only OnDisconnect is called. Calls
+	// for one client come one after the other.
+	OnAway func(c *Client, away bool)
+
 	// OnReceive is called before every call's controller, in the call's
 	// goroutine. A returned func is called with the outcome.
 	OnReceive func(ctx context.Context, c *Call) (after func(result any, err error))

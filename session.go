@@ -37,6 +37,7 @@ type session struct {
 	try     uint64      // ape.1: of the newest hello
 	window  *time.Timer // ends a detached session
 	open    bool        // OnConnect has let the client in
+	away    away
 	jobs    []func()
 	working bool
 
@@ -130,6 +131,7 @@ func (s *session) attach(c *conn, seen uint64, first func(recovered uint64) []by
 	}
 	s.conn, s.writer = c, c.w
 	c.session = s
+	s.noteAway()
 	return ""
 }
 
@@ -153,6 +155,7 @@ func (s *session) detach(c *conn, why *CloseError) {
 	linger := s.dialect.linger(&s.server.opt)
 	if why == nil && linger > 0 {
 		s.linger(linger)
+		s.noteAway()
 		s.mu.Unlock()
 		return
 	}

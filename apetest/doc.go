@@ -30,7 +30,7 @@
 // ends knowing it or not. [Server.Refuse] keeps new ones away. [Server.CutAfter],
 // [Server.Delay] and [Server.Limit] hold for all, until they are taken back.
 // The network does nothing at random. A Conn of ape does: it waits for a random
-// time between attempts to connect, after many failures for up to 30 s. A call
+// time between attempts to connect, after many failures for up to 15 s. A call
 // that is to outlive that needs an ape.Timeout above the default of 10 s.
 //
 // A Server is one network. To break the connections of one client only, serve

@@ -78,6 +78,9 @@ func (r *room) Join(ctx context.Context, in joinInput) (*joinResult, error) {
 	me := ape.From(ctx).Client()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if me.Context().Err() != nil {
+		return nil, ape.ErrGone // leave has been here
+	}
 	for id, other := range r.names {
 		if id == me.ID() || !strings.EqualFold(other, name) {
 			continue

@@ -13,10 +13,7 @@ import (
 	"github.com/goape/ape"
 )
 
-const (
-	maxName   = 24 // characters
-	lookEvery = 250 * time.Millisecond
-)
+const maxName = 24 // characters
 
 // point is a place on the board: parts of its width and height, 0 to 1.
 type point struct {
@@ -64,6 +61,7 @@ func newBoard(keep time.Duration) *board {
 	b.app = ape.New(&ape.Options{
 		OnConnect:    arrive,
 		OnDisconnect: b.leave,
+		OnAway:       b.away,
 		MaxMessage:   4 << 10,
 		ResumeWindow: keep,
 		Heartbeat:    5 * time.Second, // so a connection that went silent is noticed within 15 s
@@ -111,6 +109,7 @@ func (b *board) enter(ctx context.Context, in enterInput) (*entry, error) {
 		me.ID = me.client.ID()
 		me.Name = names[me.number%len(names)]
 		me.Hue = me.number * 137 % 360 // the golden angle: neighbours differ
+		me.Away = !me.client.Attached()
 		b.people[me.ID] = me
 		defer b.show(me)
 	}
@@ -129,8 +128,7 @@ var names = []string{
 }
 
 // move is cursor/move, which pages send as an event: nobody waits for an answer.
-// Who is away is left out. What such a page would get on its return would be the
-// way that the cursors went; show tells it where they are.
+// Volatile leaves out who is away or slow: the next move is news, this one is not.
 func (b *board) move(ctx context.Context, at *point) error {
 	if at != nil && !(at.X >= 0 && at.X <= 1 && at.Y >= 0 && at.Y <= 1) {
 		return ape.Errorf(ape.Invalid, "a cursor is at 0 to 1 of the board's width and height")
@@ -142,13 +140,7 @@ func (b *board) move(ctx context.Context, at *point) error {
 		return nil // not here yet, or not any more
 	}
 	me.at = at
-	others := []string{me.ID}
-	for id, p := range b.people {
-		if p.Away {
-			others = append(others, id)
-		}
-	}
-	return b.app.Broadcast("cursor/moved", moved{me.ID, at}, ape.Except(others...))
+	return b.app.Broadcast("cursor/moved", moved{me.ID, at}, ape.Except(me.ID), ape.Volatile())
 }
 
 // show tells somebody where all other cursors are. mu is held.
@@ -169,29 +161,17 @@ func (b *board) leave(c *ape.Client, _ error) {
 	b.tell()
 }
 
-// watch looks after who is away until ctx ends.
-func (b *board) watch(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			b.look()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// look notes who is away: has a session, but no connection.
-func (b *board) look() {
+// away notes who has a session but no connection, and shows the cursors to who is
+// back.
+func (b *board) away(c *ape.Client, away bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, p := range b.people {
-		was := p.Away
-		if p.Away = !p.client.Attached(); was && !p.Away {
-			b.show(p)
-		}
+	p := b.people[c.ID()]
+	if p == nil {
+		return // it has not entered
+	}
+	if p.Away = away; !away {
+		b.show(p)
 	}
 	b.tell()
 }

@@ -232,7 +232,7 @@ func TestAwayComesBackAsTheSame(t *testing.T) {
 }
 
 func TestWhoStaysAwayHasLeft(t *testing.T) {
-	host := start(t, 2*lookEvery)
+	host := start(t, 500*time.Millisecond)
 	ann, bob := visit(t, host), visit(t, host)
 	ann.enter("Ann")
 	b := bob.enter("Bob")

@@ -19,7 +19,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -43,12 +42,6 @@ func run(ctx context.Context, addr string, keep time.Duration, out io.Writer) er
 		return err
 	}
 	b := newBoard(keep)
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	watched, stop := context.WithCancel(ctx)
-	defer stop()
-	watching.Go(func() { b.watch(watched) })
-
 	server := &http.Server{Handler: b.handler(), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
