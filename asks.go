@@ -69,9 +69,11 @@ func (p *peer) ask(ctx context.Context, path string, in any, o *callOptions) (*a
 	f, err := p.lineOf(in, func(b []byte) []byte { return a.head(b, o) })
 	if err != nil {
 		p.strike(a)
-		return nil, unsendable(err, p.line)
+		return nil, unsendable(err, p.limit())
 	}
+	p.mu.Lock()
 	a.frame = f
+	p.mu.Unlock()
 	if err := p.put(ctx, f); err != nil {
 		p.strike(a)
 		return nil, err
@@ -132,15 +134,16 @@ func unsendable(err error, most int) error {
 
 // put queues a frame of a call that was made here.
 func (p *peer) put(ctx context.Context, f transport.Frame) error {
+	// It is written by another goroutine: this one has a time limit.
 	if !p.odd {
 		// The server's queue holds what this client has to read anyway.
-		err := p.out.AppendWait(ctx, f, p.prompt())
+		err := p.out.AppendWait(ctx, f, false)
 		if err == transport.ErrEnded {
 			return ErrGone
 		}
 		return err
 	}
-	switch p.out.Append(f, p.prompt()) {
+	switch p.out.Append(f, false) {
 	case transport.ErrFull:
 		return Errorf(Overflow, "%d bytes wait for the server, which is the limit (DialOptions.MaxQueue)", p.engine.opt.MaxQueue)
 	case transport.ErrEnded:
@@ -159,7 +162,7 @@ func (p *peer) strike(a *ask) {
 
 // takeAnswer takes what came for a call that was made here. mu is held.
 func (p *peer) takeAnswer(e *line.Envelope) {
-	a := p.asks.open[e.ID]
+	a := p.asks.sent(e.ID)
 	if a == nil {
 		return // it crossed with the end of the call
 	}
@@ -188,6 +191,15 @@ func (p *peer) takeAnswer(e *line.Envelope) {
 			p.giveUp(a, fail)
 		}
 	}
+}
+
+// sent is the open call of an id, nil also for one whose line is still being
+// made: who answers that has guessed its id.
+func (k *asks) sent(id uint64) *ask {
+	if a := k.open[id]; a != nil && len(a.frame.Payload()) > 0 {
+		return a
+	}
+	return nil
 }
 
 // settle ends a call: its terminal line came, or none will come. mu is held.
@@ -236,14 +248,6 @@ func (p *peer) leave(a *ask, fail error) {
 	}
 }
 
-// prompt reports whether a call may be written by the goroutine that makes it:
-// nothing else is under way.
-func (p *peer) prompt() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.writer != nil && !p.posts && p.calls.running == 0 && len(p.asks.open) == 1
-}
-
 // inOrder returns the open calls, oldest first.
 func (k *asks) inOrder() []*ask {
 	all := slices.Collect(maps.Values(k.open))
@@ -278,6 +282,16 @@ func (p *peer) waitFor(ctx context.Context, a *ask) error {
 		p.leave(a, ended(ctx))
 		<-a.done
 	}
+	return a.failure(ctx)
+}
+
+// failure is how a call has failed. Items that end with the error of the call's
+// own context have only noticed its end first.
+func (a *ask) failure(ctx context.Context) error {
+	var told *Error
+	if a.fail != nil && !errors.As(a.fail, &told) && errors.Is(a.fail, ctx.Err()) {
+		return ended(ctx)
+	}
 	return a.fail
 }
 
@@ -298,8 +312,8 @@ func (p *peer) results(ctx context.Context, a *ask) iter.Seq2[item, error] {
 				continue
 			}
 			<-a.done
-			if a.fail != nil {
-				yield(item{}, a.fail)
+			if err := a.failure(ctx); err != nil {
+				yield(item{}, err)
 			} else if n == 0 && a.payload != nil {
 				yield(item{a.payload, a.octets}, nil)
 			}

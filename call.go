@@ -25,8 +25,9 @@ type Call struct {
 	event  bool // nothing is answered
 
 	// The peer's mu guards these.
-	began    bool // it has, or had, a goroutine
-	answered bool // its terminal line is queued
+	began    bool   // it has, or had, a goroutine
+	answered bool   // its terminal line is queued
+	short    *Error // with which it was cut short, while it ran
 
 	payload []byte // what came: JSON, or octets; nil: nothing
 	octets  bool
@@ -219,6 +220,9 @@ func (c *Call) run() (returned bool) {
 
 // serve runs hooks and controller; a panic becomes an error.
 func (c *Call) serve() (result any, err error) {
+	if c.keyed != nil && c.keyed.have != nil {
+		return nil, nil // finish knows the answer
+	}
 	defer c.recoverPanic(&result, &err)
 	g := c.peer.engine
 	if c.route == nil {
@@ -239,6 +243,7 @@ func (c *Call) serve() (result any, err error) {
 // after-hook is called.
 func (c *Call) control() (result any, err error) {
 	if err := c.ctx.Err(); err != nil {
+		c.forget()
 		return nil, err // cancelled while it waited for its turn
 	}
 	defer c.recoverPanic(&result, &err)

@@ -88,8 +88,11 @@ func (p *peer) cutShort(c *Call, fail *Error) {
 		p.takeBack(c, fail)
 		return
 	}
-	c.answered = true
+	c.answered, c.short = true, fail
 	delete(p.calls.open, c.id)
+	if c.in != nil {
+		c.in.shut = true
+	}
 	if fail.Code != Deadline { // its context ends by itself then, with the error that tells it
 		c.ctx.end()
 	}

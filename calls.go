@@ -14,7 +14,7 @@ type calls struct {
 	count   int              // all of them
 	bytes   int              // of what came with them
 	running int              // on a goroutine, those among them that are stuck too
-	streams int              // likewise, but those that carry items: they take no place to run
+	streams int              // those that carry items, which take no place to run; stuck ones too
 	stuck   int              // have run; their answers wait for room
 	open    map[uint64]*Call // ape.1, by id: not yet answered, subscriptions too
 	waiting []*Call          // for a place to run, in order of arrival
@@ -213,13 +213,12 @@ func (p *peer) release(c *Call) (how released) {
 	k := &p.calls
 	p.off(c)
 	how.late, c.answered = c.answered, true
-	switch {
-	case c.streams():
-	case k.stuck > 0 && !p.ended && !c.event && !how.late:
-		k.stuck++
-		how.stuck = true
-	default:
+	if !c.streams() {
 		k.running--
+	}
+	if k.stuck > 0 && !p.ended && !c.event && !how.late {
+		k.stick(c)
+		how.stuck = true
 	}
 	if p.ended {
 		return how
@@ -240,18 +239,24 @@ type released struct {
 }
 
 // stick takes a place back for an answer that finds no room.
-func (p *peer) stick() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.calls.running++
-	p.calls.stuck++
+func (k *calls) stick(c *Call) {
+	if c.streams() {
+		k.streams++
+	} else {
+		k.running++
+	}
+	k.stuck++
 }
 
 // unstick gives the place up.
-func (p *peer) unstick() {
+func (p *peer) unstick(c *Call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.calls.running--
+	if c.streams() {
+		p.calls.streams--
+	} else {
+		p.calls.running--
+	}
 	p.calls.stuck--
 	if !p.ended {
 		p.fill()
@@ -299,10 +304,18 @@ func (p *peer) finish(c *Call, result any, err error) {
 	if c.kept != nil && fail == nil {
 		result = c.kept
 	}
-	f, fail := p.dialect.answer(c, result, fail)
+	var f transport.Frame
+	if c.keyed != nil && c.keyed.have != nil {
+		f = answerAgain(c.id, *c.keyed.have)
+	} else {
+		f, fail = p.dialect.answer(c, result, fail)
+	}
 	p.answering.Add(1)
 	defer p.answering.Add(-1)
 	how := p.release(c)
+	if how.late && c.short != nil {
+		fail = c.short
+	}
 	p.observeCall(c, fail)
 	c.remember(f)
 	switch {
@@ -317,12 +330,12 @@ func (p *peer) finish(c *Call, result any, err error) {
 			p.owner.queued()
 			return
 		}
-		if !c.streams() {
-			p.stick()
-			defer p.unstick()
-		}
+		p.mu.Lock()
+		p.calls.stick(c)
+		p.mu.Unlock()
+		defer p.unstick(c)
 	default:
-		defer p.unstick()
+		defer p.unstick(c)
 	}
 	// The other end does not read fast enough. An answer that waits has the place
 	// of a running call, so that only so many of them can gather.

@@ -3,8 +3,6 @@ package ape
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -86,7 +84,8 @@ type Conn struct {
 
 	loops sync.WaitGroup // goroutines without user code
 	done  chan struct{}  // closed at the end
-	moves chan time.Duration
+
+	buffered bool // responses are held back on their way; of who connects
 
 	// The peer's mu guards these.
 	id      string
@@ -94,7 +93,7 @@ type Conn struct {
 	try     uint64
 	epoch   int // sessions so far
 	link    *link
-	poll    bool // responses are buffered on their way
+	gapCode string // why the next session is another one, when the client knows
 	beat    time.Duration
 	keeper  string
 	keyLife time.Duration
@@ -115,7 +114,7 @@ type Conn struct {
 // streaming. Later losses are mended by the Conn itself, until Close or until the
 // server says that it must not come back.
 func Dial(ctx context.Context, rawURL string, o *DialOptions) (*Conn, error) {
-	c := &Conn{done: make(chan struct{}), moves: make(chan time.Duration, 1)}
+	c := &Conn{done: make(chan struct{})}
 	if o != nil {
 		c.opt = *o
 	}
@@ -133,9 +132,10 @@ func Dial(ctx context.Context, rawURL string, o *DialOptions) (*Conn, error) {
 		c.Handle(path, h)
 	}
 	if err := c.first(ctx); err != nil {
-		c.shut(&CloseError{Code: closeAway, Reason: "the first connection failed"}, StateChange{})
+		err = dialFailed(c.base, err)
+		c.shut(&CloseError{Code: closeAway, Reason: "the first connection failed"}, StateChange{State: StateClosed, Code: partingOf(err).code, Err: err})
 		c.loops.Wait()
-		return nil, fmt.Errorf("ape: dial %s: %w", c.base, err)
+		return nil, err
 	}
 	return c, nil
 }
@@ -181,13 +181,14 @@ func (c *Conn) prepare() {
 	c.state = StateDisconnected
 
 	plain := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: c.opt.DialContext, TLSClientConfig: c.opt.TLSConfig,
+		Proxy: http.ProxyFromEnvironment, DialContext: c.opt.DialContext, TLSClientConfig: c.opt.TLSConfig.Clone(),
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // an upgrade needs HTTP/1.1
 		TLSHandshakeTimeout: firstByteWithin,
 	}
-	streams := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: c.opt.DialContext, TLSClientConfig: c.opt.TLSConfig,
+	streams := &http.Transport{ // HTTP/2 changes its TLSConfig
+		Proxy: http.ProxyFromEnvironment, DialContext: c.opt.DialContext, TLSClientConfig: c.opt.TLSConfig.Clone(),
 		ForceAttemptHTTP2: true, TLSHandshakeTimeout: firstByteWithin,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: welcomeWithin, PingTimeout: firstByteWithin}, // else a dead one is used again
 	}
 	c.web, c.http = &http.Client{Transport: plain}, &http.Client{Transport: streams}
 }
@@ -221,7 +222,7 @@ func (c *Conn) Send(event string, data any) error {
 	}
 	f, err := c.lineOf(data, func(b []byte) []byte { return line.AppendEvent(b, event) })
 	if err != nil {
-		return unsendable(err, c.line)
+		return unsendable(err, c.limit())
 	}
 	return c.put(c.ctx, f)
 }
@@ -239,7 +240,10 @@ func (c *Conn) Err() error {
 }
 
 // Close ends the session, at once and for good. What is queued is still sent, for
-// at most 2 s; open calls fail with ErrGone. Closing again does nothing.
+// at most 2 s, but with the session the server ends what runs for it: wait for the
+// answer of a call that matters. Open calls fail with ErrGone. Without a connection
+// the server learns of it when its ResumeWindow has passed. Close does not wait for
+// funcs of the program, and may be called by them. Closing again does nothing.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	l := c.link
@@ -252,6 +256,7 @@ func (c *Conn) Close() error {
 	}
 	c.shut(&CloseError{Code: closeNormal, Reason: "closed"}, StateChange{State: StateClosed, Code: "closed"})
 	c.loops.Wait()
+	<-c.done
 	return nil
 }
 
@@ -347,20 +352,16 @@ func (c *Conn) take(e *line.Envelope) {
 
 // quit reads a q line. mu is held.
 func (c *Conn) quit(payload []byte) error {
-	var q struct {
-		Code, Then, Message string
-		Within              int64
+	p, err := readQuit(payload)
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal(payload, &q); err != nil {
-		return errors.New("ape: the server's last line cannot be read")
-	}
-	within := time.Duration(max(0, min(q.Within, int64(time.Hour/time.Millisecond)))) * time.Millisecond
-	if q.Code == CloseRestart.String() && c.link != nil && c.link.welcomed {
+	if l := c.link; l != nil && l.welcomed && p.code == CloseRestart.String() {
 		select {
-		case c.moves <- within:
+		case l.moves <- p.within:
 		default:
 		}
 		return nil
 	}
-	return &parting{code: q.Code, then: q.Then, message: q.Message, within: within, told: true}
+	return p
 }

@@ -1,8 +1,8 @@
 package ape
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"iter"
 	"slices"
 
@@ -40,12 +40,11 @@ func (e *events) end() { e.heard, e.queue, e.bytes = map[string][]*listener{}, n
 func On[T any](c *Conn, event string, f func(T)) (off func()) {
 	event = trimSlash(event)
 	l := &listener{hear: func(it item) error {
-		var v T
-		if err := decodePayload(&c.own.codec, it.payload, it.octets, &v); err != nil {
-			return err
+		v, err := decodeItem[T](c, it)
+		if err == nil {
+			f(v)
 		}
-		f(v)
-		return nil
+		return err
 	}}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,10 +75,7 @@ func (c *Conn) hear(name string, e *line.Envelope) {
 	if len(q.heard[name]) == 0 {
 		return
 	}
-	q.queue = append(q.queue, event{name, item{append([]byte(nil), e.Payload...), e.Octets}})
-	if e.Payload == nil {
-		q.queue[len(q.queue)-1].payload = nil
-	}
+	q.queue = append(q.queue, event{name, keepItem(e)})
 	q.bytes += len(e.Payload) + len(name) + slotBytes
 	for q.bytes > c.own.opt.MaxQueue && len(q.queue) > 1 {
 		q.pop()
@@ -88,6 +84,25 @@ func (c *Conn) hear(name string, e *line.Envelope) {
 	if !q.busy {
 		q.busy = c.own.spawn(c.hearAll)
 	}
+}
+
+// keepItem copies what a line carries.
+func keepItem(e *line.Envelope) item {
+	it := item{octets: e.Octets}
+	if e.Payload != nil {
+		it.payload = append([]byte{}, e.Payload...)
+	}
+	return it
+}
+
+// decodeItem decodes an item that others get as well.
+func decodeItem[T any](c *Conn, it item) (v T, err error) {
+	payload := it.payload
+	if it.octets {
+		payload = bytes.Clone(payload)
+	}
+	err = decodePayload(&c.own.codec, payload, it.octets, &v)
+	return v, err
 }
 
 // slotBytes is what an item costs beside its bytes.
@@ -133,8 +148,8 @@ func Buffer(n int) SubscribeOption { return func(r *reader) { r.most = max(1, n)
 // Without it the oldest message makes room.
 func DropNewest() SubscribeOption { return func(r *reader) { r.newest = true } }
 
-// OnDrop is called with the number of messages that were dropped in front of the
-// one that is yielded next.
+// OnDrop is called, on the loop's goroutine before it goes on, with the number of
+// messages that were dropped since it was called last.
 func OnDrop(f func(n int)) SubscribeOption { return func(r *reader) { r.onDrop = f } }
 
 // subscription is one channel that this client has subscribed to, for however
@@ -143,6 +158,8 @@ type subscription struct {
 	channel string
 	readers []*reader
 	last    *item // newest message
+	ask     *ask  // its s line
+	live    bool  // that was answered: what comes now is meant
 }
 
 // reader is a loop over a channel.
@@ -191,7 +208,7 @@ func Subscribe[T any](ctx context.Context, c *Conn, channel string, opts ...Subs
 			}
 			var v T
 			if err == nil {
-				err = decodePayload(&c.own.codec, it.payload, it.octets, &v)
+				v, err = decodeItem[T](c, it)
 			}
 			if !yield(v, err) || err != nil {
 				return
@@ -209,6 +226,9 @@ func (c *Conn) join(channel string, r *reader) error {
 	}
 	s := c.subs[channel]
 	if s == nil {
+		if kept, _ := c.out.Bytes(); kept > c.own.opt.MaxQueue {
+			return c.overflow()
+		}
 		s = &subscription{channel: channel}
 		c.subs[channel] = s
 		c.request(s)
@@ -232,6 +252,10 @@ func (c *Conn) part(channel string, r *reader) {
 		return
 	}
 	delete(c.subs, channel)
+	if a := s.ask; !a.over && c.out.Withdraw(a.frame) {
+		c.settle(a, nil) // the server never heard of it
+		return
+	}
 	c.leaving[channel]++
 	c.command(channel, false, func(error) {
 		if c.leaving[channel]--; c.leaving[channel] == 0 {
@@ -242,12 +266,16 @@ func (c *Conn) part(channel string, r *reader) {
 
 // request subscribes. mu is held.
 func (c *Conn) request(s *subscription) {
-	c.command(s.channel, true, func(fail error) {
-		if fail == nil || errors.Is(fail, errRenewed) || c.subs[s.channel] != s {
-			return
+	s.live = false
+	s.ask = c.command(s.channel, true, func(fail error) {
+		switch {
+		case c.subs[s.channel] != s, fail == errRenewed:
+		case fail == nil:
+			s.live = true
+		default:
+			delete(c.subs, s.channel)
+			s.end(fail)
 		}
-		delete(c.subs, s.channel)
-		s.end(fail)
 	})
 }
 
@@ -258,8 +286,13 @@ func (c *Conn) renew() {
 	}
 }
 
+// overflow is the error of what would wait for the server above the limit.
+func (c *Conn) overflow() *Error {
+	return Errorf(Overflow, "%d bytes wait for the server, which is the limit (DialOptions.MaxQueue)", c.own.opt.MaxQueue)
+}
+
 // command sends s or u; then is called with the outcome, under mu, which is held.
-func (c *Conn) command(channel string, subscribe bool, then func(error)) {
+func (c *Conn) command(channel string, subscribe bool, then func(error)) *ask {
 	c.asks.last += 2
 	a := &ask{id: c.asks.last, path: channel, done: make(chan struct{}), then: then}
 	a.ctx, a.cancel = c.ctx, func() {}
@@ -275,6 +308,7 @@ func (c *Conn) command(channel string, subscribe bool, then func(error)) {
 	}
 	c.asks.open[a.id] = a
 	c.insist(a.frame)
+	return a
 }
 
 // deliver hands out a channel's message. mu is held.
@@ -286,10 +320,10 @@ func (c *Conn) deliver(channel string, e *line.Envelope) {
 		}
 		return
 	}
-	it := item{octets: e.Octets}
-	if e.Payload != nil {
-		it.payload = append([]byte{}, e.Payload...)
+	if !s.live {
+		return // of the subscription before this one
 	}
+	it := keepItem(e)
 	s.last = &it
 	for _, r := range s.readers {
 		r.add(it)
@@ -320,6 +354,9 @@ func (r *reader) add(it item) {
 // nextMessage waits for one.
 func (c *Conn) nextMessage(ctx context.Context, r *reader) (it item, dropped int, err error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return item{}, 0, err
+		}
 		c.mu.Lock()
 		if len(r.waiting) > 0 {
 			it, r.waiting = r.waiting[0], r.waiting[1:]

@@ -3,7 +3,6 @@ package ape
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -12,9 +11,10 @@ import (
 	"github.com/goape/ape/internal/transport"
 )
 
-// How long the server may take until its first byte, its welcome, and its answer
-// to a ping.
+// How long DialOptions.Auth may take, the server until its first byte and its
+// welcome, and the end of a connection that is closed in good form.
 const (
+	authWithin      = 30 * time.Second
 	firstByteWithin = 5 * time.Second
 	welcomeWithin   = 15 * time.Second
 	lastWordsWithin = 2 * time.Second
@@ -24,100 +24,96 @@ const (
 type link struct {
 	conn      *Conn
 	transport Transport
+	poll      bool            // streaming: responses are buffered on their way
 	ctx       context.Context // ends with the link; the cause is why
 	cancel    context.CancelCauseFunc
 	w         *transport.Writer
-	posts     *postSink // of a streaming link
-	bye       func()    // says farewell, for at most lastWordsWithin
+	posts     *postSink          // of a streaming link
+	bye       func()             // says farewell, for at most lastWordsWithin
+	moves     chan time.Duration // one slot: the server wants the client to come by another connection
 
 	num      uint64 // of the last counted line read; the reader's
-	heard    atomic.Int64
+	began    time.Time
+	heard    atomic.Int64 // when a byte last came: nanoseconds since began; 0: none did
 	watchdog *time.Timer
 
-	welcomed bool          // the Conn's mu guards it
+	greeted  bool          // the newest hello has its welcome; the Conn's mu guards it
+	welcomed bool          // the first one has; likewise
 	ready    chan struct{} // closed when it is
 	ended    chan struct{} // closed when the reader has returned
 }
 
 func (c *Conn) newLink(ctx context.Context, t Transport) *link {
-	l := &link{conn: c, transport: t, ready: make(chan struct{}), ended: make(chan struct{})}
+	l := &link{
+		conn: c, transport: t, began: time.Now(),
+		moves: make(chan time.Duration, 1), ready: make(chan struct{}), ended: make(chan struct{}),
+	}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	return l
 }
 
-// parting is why a connection ended, and what to do next.
-type parting struct {
-	code, then, message string
-	within              time.Duration
-	told                bool // by the server: so this transport works
-	err                 error
-}
-
-func (p *parting) Error() string {
-	text := "connection ended: " + p.code
-	if p.message != "" {
-		text += ": " + p.message
+// authenticate asks DialOptions.Auth. The hook has a goroutine of its own, so that
+// it may call Close, which waits for those of the Conn.
+func (c *Conn) authenticate(ctx context.Context) (auth json.RawMessage, err error) {
+	hook := c.opt.Auth
+	if hook == nil {
+		return nil, nil
 	}
-	if p.err != nil {
-		text += ": " + p.err.Error()
+	ctx, cancel := context.WithTimeout(ctx, authWithin)
+	defer cancel()
+	done := make(chan error, 1)
+	var text []byte
+	asked := c.own.spawn(func() {
+		done <- c.own.try("Auth", func() error {
+			v, err := hook(ctx)
+			if err == nil {
+				text, err = json.Marshal(v)
+			}
+			return err
+		})
+	})
+	if !asked {
+		return nil, errOver
 	}
-	return text
-}
-
-func (p *parting) Unwrap() error { return p.err }
-
-// partingOf makes one of any error.
-func partingOf(err error) *parting {
-	var p *parting
-	if errors.As(err, &p) {
-		if p.then == "" {
-			p.then = "resume"
-		}
-		return p
+	select {
+	case err = <-done:
+		auth = text
+	case <-ctx.Done():
+		err = context.Cause(ctx)
 	}
-	return &parting{code: "lost", then: "resume", err: err}
+	if err != nil {
+		return nil, &parting{code: "auth", then: "resume", here: true, message: "DialOptions.Auth: " + err.Error(), err: err}
+	}
+	return auth, nil
 }
-
-var (
-	errSilent   = &parting{code: "silent", then: "resume", message: "nothing was heard from the server"}
-	errMismatch = &parting{code: "mismatch", then: "new", message: "the server's numbers are not ours"}
-	errReplaced = errors.New("ape: another connection of this client has taken over")
-)
 
 // hello makes l the connection that counts: what older ones still bring is
 // ignored. It returns the text of the h line.
-func (c *Conn) hello(l *link) ([]byte, error) {
-	var auth json.RawMessage
-	if c.opt.Auth != nil {
-		var v any
-		err := c.own.try("Auth", func() (err error) {
-			v, err = c.opt.Auth(l.ctx)
-			return err
-		})
-		if err == nil {
-			auth, err = json.Marshal(v)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("DialOptions.Auth: %w", err)
-		}
-	}
+func (c *Conn) hello(l *link, auth json.RawMessage) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
 		return nil, errOver
 	}
-	c.try++
-	h := clientHello{Client: "ape-go/1", Auth: auth, Poll: c.poll && l.transport == Streaming}
+	h := clientHello{Client: "ape-go/1", Auth: auth, Poll: l.poll}
 	h.Limits.Line, h.Limits.Calls = c.own.opt.MaxMessage, c.own.opt.MaxCalls
 	if c.token != "" {
-		h.Resume, h.Seen, h.Try = c.token, c.got, c.try
+		h.Resume, h.Seen, h.Try = c.token, c.got, c.try+1
 	}
+	text, err := json.Marshal(h)
+	if err == nil && len(ascii(text)) > maxHello {
+		err = fmt.Errorf("its result has %d bytes as JSON; a hello may have %d bytes altogether", len(auth), maxHello)
+	}
+	if err != nil {
+		return nil, &parting{code: "auth", then: "resume", here: true, message: "DialOptions.Auth: " + err.Error()}
+	}
+	c.try++
 	if c.link != l {
 		c.link, c.writer = l, nil
 	}
-	l.num = c.got
+	l.num, l.greeted = c.got, false
 	c.unacked = 0
-	return json.Marshal(h)
+	return text, nil
 }
 
 // clientHello is the JSON of an h line.
@@ -144,22 +140,19 @@ func (c *Conn) takeLine(l *link, u line.Unit) error {
 	case c.link != l:
 		return errReplaced
 	case line.Counted(u.Head):
-		if !l.attached() {
+		if !l.greeted {
 			return errMismatch
 		}
 		l.num++
 	case line.OpOf(u.Head) == line.Welcome:
 		var e line.Envelope
-		if err := line.Parse(u.Head, u.Octets, u.Binary, &e); err != nil || u.Long {
+		if err := line.Parse(u.Head, u.Octets, u.Binary, &e); err != nil || u.Long || l.greeted {
 			return errMismatch
 		}
 		return c.welcome(l, e.Payload)
 	}
 	return c.receive(l.num, u)
 }
-
-// attached reports whether counted lines may come: behind the welcome. mu is held.
-func (l *link) attached() bool { return l.conn.writer == l.w && l.welcomed }
 
 // welcome applies the server's answer to the hello. mu is held.
 func (c *Conn) welcome(l *link, payload []byte) error {
@@ -181,22 +174,7 @@ func (c *Conn) welcome(l *link, payload []byte) error {
 			from = acked // an answer to a POST has told more than the welcome
 		}
 	} else {
-		if c.epoch > 0 {
-			change.Gap = w.Gap
-			if change.Gap == "" {
-				change.Gap = "new"
-			}
-			change.Lost = c.gap(w.Keeper)
-		}
-		if old := c.writer; old != nil {
-			// A further GET of the link has begun another session.
-			c.writer = nil
-			c.loops.Go(old.Stop)
-			l.repost()
-		}
-		c.epoch++
-		c.got, l.num = 0, 0
-		c.id = w.ID
+		c.renewed(l, &w, &change)
 	}
 	c.token = w.Resume
 	c.keeper = w.Keeper
@@ -205,9 +183,11 @@ func (c *Conn) welcome(l *link, payload []byte) error {
 		return err
 	}
 	again := l.welcomed
+	l.greeted = true
 	if !again {
 		l.welcomed = true
 		close(l.ready)
+		l.watchdog.Reset(2 * c.beat)
 	}
 	if !again || change.Gap != "" {
 		c.change(change)
@@ -218,10 +198,38 @@ func (c *Conn) welcome(l *link, payload []byte) error {
 	return nil
 }
 
+// renewed begins another session: the first one, or one behind a gap. mu is held.
+func (c *Conn) renewed(l *link, w *welcome, change *StateChange) {
+	if c.epoch > 0 {
+		change.Gap = w.Gap
+		if change.Gap == "" {
+			change.Gap = c.gapCode
+		}
+		if change.Gap == "" {
+			change.Gap = "unknown"
+		}
+		change.Lost = c.gap(w.Keeper)
+	}
+	c.gapCode = ""
+	if old := c.writer; old != nil {
+		// A further GET of the link has begun another session.
+		c.writer = nil
+		l.posts.retired.Store(true)
+		c.loops.Go(old.Stop)
+		l.repost()
+	}
+	c.epoch++
+	c.got, l.num = 0, 0
+	c.id = w.ID
+}
+
 // attach lets l carry what goes out behind number from, unless it does already:
 // POSTs go on while one GET follows another. mu is held.
 func (c *Conn) attach(l *link, from uint64) error {
 	if c.writer != nil {
+		if !c.out.Ack(from) {
+			return errMismatch
+		}
 		return nil
 	}
 	if l.posts != nil {
@@ -240,103 +248,77 @@ func (c *Conn) adopt(limits *welcomeLimits) {
 		return
 	}
 	if limits.Line > 0 {
-		c.line = limits.Line
+		c.line.Store(int64(limits.Line))
 	}
 	if limits.Calls > 0 {
 		c.asks.limit = limits.Calls
 	}
 	if limits.Beat > 0 {
-		c.beat = time.Duration(min(limits.Beat, int64(time.Hour/time.Millisecond))) * time.Millisecond
+		c.beat = time.Duration(min(limits.Beat, time.Hour.Milliseconds())) * time.Millisecond
 	}
-	c.keyLife = time.Duration(max(0, limits.Keys)) * time.Millisecond
+	c.keyLife = time.Duration(max(0, min(limits.Keys, (24*time.Hour).Milliseconds()))) * time.Millisecond
 }
 
-// gap moves what can be moved to a new session. It returns the calls that are
-// lost. mu is held.
-func (c *Conn) gap(keeper string) (lost []LostCall) {
-	unsent := map[uint64]bool{}
-	for _, f := range c.out.Unsent() {
-		if head := f.Payload(); line.OpOf(head) == line.Call {
-			unsent[line.FirstID(head)] = true
-		}
-	}
-	var again []transport.Frame
-	for _, a := range c.asks.inOrder() {
-		switch {
-		case unsent[a.id]:
-		case a.then != nil: // a subscription, which is renewed
-			c.settle(a, errRenewed)
-		case a.key != "" && keeper != "" && a.keeper == keeper && time.Since(a.sent) < c.keyLife && !a.left:
-			again = append(again, a.frame)
-		default:
-			if !a.left {
-				lost = append(lost, LostCall{a.path, a.key})
-			}
-			c.settle(a, Errorf(Lost, "the session ended before the answer; the call may have run"))
-		}
-	}
-	c.out.Restart(again, func(f transport.Frame) bool {
-		head := f.Payload()
-		switch line.OpOf(head) {
-		case line.Event:
-			return true
-		case line.Call, line.Item, line.End, line.Cancel, line.Credit:
-			return unsent[line.FirstID(head)]
-		}
-		return false
-	})
-	c.endCall(&CloseError{Code: CloseEnded, Reason: "the session was lost"})
-	c.values, c.endCall = context.WithCancelCause(c.ctx)
-	c.calls.disown(&c.peer)
-	return lost
-}
-
-// errRenewed ends the line of a subscription that is sent again.
-var errRenewed = errors.New("ape: the subscription is renewed")
+// sound notes that a byte came.
+func (l *link) sound() { l.heard.Store(max(1, int64(time.Since(l.began)))) }
 
 // listen begins to watch for silence.
 func (l *link) listen() {
-	l.heard.Store(time.Now().UnixNano())
 	l.watchdog = time.AfterFunc(firstByteWithin, l.watch)
 }
 
 // watch gives the link up when nothing was heard for too long.
 func (l *link) watch() {
-	c := l.conn
-	c.mu.Lock()
-	patience := welcomeWithin
-	if l.welcomed {
-		patience = 2 * c.beat
-	}
-	c.mu.Unlock()
-	silence := time.Since(time.Unix(0, l.heard.Load()))
-	if silence >= patience {
-		l.cancel(errSilent)
+	if l.ctx.Err() != nil {
 		return
 	}
-	if l.ctx.Err() == nil {
-		l.watchdog.Reset(patience - silence)
+	c := l.conn
+	c.mu.Lock()
+	welcomed, beat := l.welcomed, c.beat
+	c.mu.Unlock()
+	heard := time.Duration(l.heard.Load())
+	var until time.Duration
+	var why *parting
+	switch {
+	case welcomed:
+		until, why = heard+2*beat, errSilent
+	case heard == 0 && !l.poll:
+		until, why = firstByteWithin, errMute
+	case heard == 0: // a response comes when it is whole, which takes as long as a heartbeat
+		until, why = max(welcomeWithin, 2*beat), errMute
+	default:
+		until, why = welcomeWithin, errUnwelcome
+	}
+	if wait := until - time.Since(l.began); wait > 0 {
+		l.watchdog.Reset(wait)
+	} else {
+		l.cancel(why)
 	}
 }
 
 // wait waits for the welcome.
 func (l *link) wait() error {
-	late := time.NewTimer(welcomeWithin)
-	defer late.Stop()
 	select {
 	case <-l.ready:
 		return nil
 	case <-l.ended:
-		return l.why()
-	case <-late.C:
-		l.cancel(errSilent)
-		<-l.ended
+	}
+	select {
+	case <-l.ready: // it did not last
+		return nil
+	default:
 		return l.why()
 	}
 }
 
 // why is what ended the link.
 func (l *link) why() error { return context.Cause(l.ctx) }
+
+// close gives the link up and waits until its reader has returned.
+func (l *link) close(why error) {
+	l.cancel(why)
+	<-l.ended
+}
 
 // finish is called by the reader when it returns.
 func (l *link) finish(err error) {

@@ -33,16 +33,13 @@ func (c *Conn) first(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { cancel(ctx.Err()) })
 	l, upgrade, err := c.connect(attempt, time.Time{})
 	if !stop() && err == nil {
-		l.cancel(ctx.Err())
-		<-l.ended
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+		err = ctx.Err()
+		l.close(err)
 	}
 	if err != nil {
-		var p *parting
-		if errors.As(err, &p) && p.told {
-			return refusalOf(p)
+		cancel(err)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		return err
 	}
@@ -50,47 +47,48 @@ func (c *Conn) first(ctx context.Context) error {
 	return nil
 }
 
-// refusalOf is a server's refusal as the error that users know.
-func refusalOf(p *parting) error {
-	code := CloseEnded
-	for known, name := range closeNames {
-		if name == p.code {
-			code = known
-		}
-	}
-	return &CloseError{Code: code, Reason: p.message}
-}
-
 // connect opens a link: a WebSocket unless it is known to be blocked until a
 // later time, else a stream. upgrade is when to try WebSocket again, zero: never.
 func (c *Conn) connect(ctx context.Context, socketFrom time.Time) (l *link, upgrade time.Time, err error) {
 	only := c.opt.Transport
+	var blocked error
 	if only != Streaming && !time.Now().Before(socketFrom) {
-		l, err = c.openSocket(ctx, false)
-		var p *parting
-		if err == nil || only == WebSocket || errors.As(err, &p) && p.told || ctx.Err() != nil {
-			return l, time.Time{}, err
+		if l, blocked = c.openSocket(ctx, false); blocked == nil {
+			c.buffered = false
+			return l, time.Time{}, nil
+		}
+		if only == WebSocket || decided(blocked) || ctx.Err() != nil {
+			return nil, time.Time{}, blocked
 		}
 	}
-	blocked := err
-	l, err = c.openStream(ctx)
-	if err == errSilent && !c.poll {
-		c.mu.Lock()
-		c.poll = true // something on the way holds back what is not whole
-		c.mu.Unlock()
-		l, err = c.openStream(ctx)
+	if l, err = c.stream(ctx); err == nil {
+		return l, c.upgradeAt(l), nil
 	}
-	if err != nil {
-		var p *parting
-		if blocked != nil && !(errors.As(err, &p) && p.told) {
-			err = blocked
+	if blocked != nil && !decided(err) {
+		err = neither(blocked, err)
+	}
+	return nil, time.Time{}, err
+}
+
+// decided reports whether an error is the same by any transport: the server has
+// spoken, or this end cannot.
+func decided(err error) bool {
+	var p *parting
+	return errors.As(err, &p) && (p.told || p.here)
+}
+
+// stream opens a stream. When not one byte of it comes, something on the way holds
+// back responses that are not whole, and it polls.
+func (c *Conn) stream(ctx context.Context) (*link, error) {
+	if !c.buffered {
+		l, err := c.openStream(ctx, false)
+		if !errors.Is(err, errMute) || ctx.Err() != nil {
+			return l, err
 		}
-		return nil, time.Time{}, err
 	}
-	if only != Streaming {
-		upgrade = time.Now().Add(upgradeAfter)
-	}
-	return l, upgrade, nil
+	l, err := c.openStream(ctx, true)
+	c.buffered = err == nil
+	return l, err
 }
 
 // run keeps the Conn connected until it ends.
@@ -100,11 +98,11 @@ func (c *Conn) run(l *link, upgrade time.Time) {
 		stood := time.Now()
 		p := partingOf(c.serve(l, &upgrade))
 		for {
-			if c.ctx.Err() != nil {
+			if c.closing() {
 				return
 			}
 			if p.then == "final" {
-				err := refusalOf(p).(*CloseError)
+				err := p.closeError()
 				c.shut(err, StateChange{State: StateClosed, Code: p.code, Err: err})
 				return
 			}
@@ -125,15 +123,18 @@ func (c *Conn) run(l *link, upgrade time.Time) {
 	}
 }
 
+// closing reports whether Close is under way.
+func (c *Conn) closing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.final != nil
+}
+
 // rest waits before the next attempt; it reports false at the Conn's end.
 func (c *Conn) rest(p *parting, failures int) bool {
 	c.mu.Lock()
-	if c.final != nil {
-		c.mu.Unlock()
-		return false // Close is under way
-	}
 	if p.then == "new" {
-		c.token = ""
+		c.token, c.gapCode = "", p.code
 	}
 	c.change(StateChange{State: StateDisconnected, Code: p.code, Err: p})
 	c.mu.Unlock()
@@ -144,6 +145,7 @@ func (c *Conn) rest(p *parting, failures int) bool {
 	case <-c.ctx.Done():
 		return false
 	}
+	c.http.CloseIdleConnections() // they may be as dead as the one that was lost
 	c.mu.Lock()
 	c.change(StateChange{State: StateConnecting})
 	c.mu.Unlock()
@@ -156,42 +158,51 @@ func (c *Conn) rest(p *parting, failures int) bool {
 func (c *Conn) serve(l *link, upgrade *time.Time) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	set := func() {
-		timer.Stop()
-		if !upgrade.IsZero() {
-			timer.Reset(time.Until(*upgrade))
-		}
-	}
-	set()
+	var leave time.Time // when to move because the server wants it; zero: it does not
 	for {
+		timer.Stop()
+		if at := earlier(leave, *upgrade); !at.IsZero() {
+			timer.Reset(time.Until(at))
+		}
 		select {
 		case <-l.ended:
 			return l.why()
-		case within := <-c.moves:
-			*upgrade = time.Now().Add(rand.N(within + 1))
-			set()
+		case within := <-l.moves:
+			leave = time.Now().Add(rand.N(within + 1))
 			continue
 		case <-timer.C:
 		}
-		next, err := c.move(l)
+		asked := !leave.IsZero() && !time.Now().Before(leave)
+		next, err := c.move(l, asked)
 		switch {
 		case err == nil:
-			l.cancel(errReplaced)
-			<-l.ended
-			l = next
-			*upgrade = time.Time{}
-			if l.transport == Streaming && c.opt.Transport == "" {
-				*upgrade = time.Now().Add(upgradeAfter)
-			}
+			l.close(errReplaced)
+			l, leave, *upgrade = next, time.Time{}, c.upgradeAt(next)
 		case !c.current(l): // its hello had been said: the old one is given up
-			l.cancel(errReplaced)
-			<-l.ended
+			l.close(errReplaced)
 			return err
+		case asked:
+			leave = time.Time{} // the server will close it
 		default:
 			*upgrade = time.Now().Add(upgradeAfter)
 		}
-		set()
 	}
+}
+
+// upgradeAt is when to try WebSocket instead of l, zero: never.
+func (c *Conn) upgradeAt(l *link) time.Time {
+	if l.transport == WebSocket || c.opt.Transport != "" {
+		return time.Time{}
+	}
+	return time.Now().Add(upgradeAfter)
+}
+
+// earlier is the earlier one of two times, of which zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // current reports whether l is the connection that counts.
@@ -201,13 +212,12 @@ func (c *Conn) current(l *link) bool {
 	return c.link == l
 }
 
-// move opens a successor of l.
-func (c *Conn) move(l *link) (*link, error) {
-	if c.opt.Transport != Streaming {
-		next, err := c.openSocket(c.ctx, true)
-		if err == nil || l.transport == WebSocket && c.opt.Transport == WebSocket || l.transport == Streaming {
-			return next, err
-		}
+// move opens a successor of l: as the server has asked, by the same transport,
+// else a WebSocket.
+func (c *Conn) move(l *link, asked bool) (*link, error) {
+	c.http.CloseIdleConnections() // they may lead to the server that wants to go
+	if asked && l.transport == Streaming {
+		return c.stream(c.ctx)
 	}
-	return c.openStream(c.ctx)
+	return c.openSocket(c.ctx, true)
 }

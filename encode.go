@@ -42,7 +42,7 @@ func errorData(e *Error) []byte {
 // misencoded is the failure of a call whose result could not be encoded.
 func (c *Call) misencoded(err error) *Error {
 	if errors.Is(err, codec.ErrTooLarge) {
-		return Errorf(TooLarge, "the answer has more than the %d bytes that this client takes", c.peer.line)
+		return Errorf(TooLarge, "the answer has more than the %d bytes that this client takes", c.peer.limit())
 	}
 	c.peer.engine.opt.Logger.Error("ape: a result cannot be encoded", "path", c.path, "err", err)
 	return Errorf(Internal, "the result cannot be encoded")

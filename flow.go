@@ -84,6 +84,7 @@ type inflow struct {
 	window  int // the most of them, together with those that wait
 	mean    int // bytes of an item, of late
 	ended   bool
+	shut    bool          // its call is answered: no more credit is given
 	more    chan struct{} // one slot: filled when something has changed
 }
 
@@ -125,7 +126,7 @@ func (f *inflow) take() (it item, ok bool) {
 func (f *inflow) owed() int {
 	window := max(1, min(f.window, flowBytes/max(f.mean, 1)))
 	owed := window - f.granted - len(f.items)
-	if f.ended || owed <= 0 || owed*2 < window {
+	if f.ended || f.shut || owed <= 0 || owed*2 < window {
 		return 0
 	}
 	f.granted += owed
@@ -157,7 +158,11 @@ func (p *peer) arrived(f *inflow, e *line.Envelope, total *int) *Error {
 		f.mean = n
 	}
 	f.mean += (n - f.mean) / 4
-	f.items = append(f.items, item{append(make([]byte, 0, n), e.Payload...), e.Octets})
+	it := item{octets: e.Octets}
+	if e.Payload != nil {
+		it.payload = append(make([]byte, 0, n), e.Payload...)
+	}
+	f.items = append(f.items, it)
 	f.held += n
 	*total += n
 	signal(f.more)
@@ -168,7 +173,12 @@ func (p *peer) arrived(f *inflow, e *line.Envelope, total *int) *Error {
 // one. total is that of arrived.
 func (p *peer) next(ctx context.Context, id uint64, f *inflow, total *int) (it item, ok bool, err error) {
 	for {
+		err := ctx.Err() // before the lock: the context is the caller's
 		p.mu.Lock()
+		if err != nil && !f.ended {
+			p.mu.Unlock()
+			return item{}, false, err
+		}
 		it, ok = f.take()
 		ended := f.ended
 		if ok {

@@ -199,7 +199,7 @@ func (s *Server) welcomeLine(r *http.Request, h *hello, cookie string, c *conn) 
 	x.secret = newID()
 	x.try = h.Try
 	if h.Limits.Line > 0 {
-		x.line = min(x.line, max(h.Limits.Line, 1024))
+		x.line.Store(int64(min(defaultLine, max(h.Limits.Line, 1024))))
 	}
 	if h.Limits.Calls > 0 {
 		x.asks.limit = min(x.asks.limit, h.Limits.Calls)

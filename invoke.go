@@ -149,11 +149,10 @@ func (o *callOptions) limit(ctx context.Context, p *peer, path string) (context.
 		o.timeout = p.owner.patience(path)
 	}
 	if has {
-		left := max(time.Until(at), 1)
-		if o.timeout <= 0 || left < o.timeout {
+		if left := max(time.Until(at), 1); o.timeout <= 0 || left <= o.timeout {
 			o.timeout = left
+			return ctx, func() {}
 		}
-		return ctx, func() {}
 	}
 	if o.timeout <= 0 {
 		return ctx, func() {}
@@ -194,7 +193,9 @@ func (p *peer) pump(a *ask, in any) {
 	var fail error
 	for v, err := range itemsOf(in) {
 		if fail = err; err == nil {
-			fail = p.emit(a.ctx, a.id, a.out, v)
+			if fail = p.emit(a.ctx, a.id, a.out, v); fail != nil {
+				fail = unsendable(fail, p.limit())
+			}
 		}
 		if fail != nil {
 			break

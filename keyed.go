@@ -15,8 +15,9 @@ import (
 // keyed is the key of a call.
 type keyed struct {
 	key   string
-	entry *keys.Entry // of the call that runs
-	leave func() bool // of one that waits for its answer
+	entry *keys.Entry  // of the call that runs
+	leave func() bool  // of one that waits for its answer
+	have  *keys.Answer // of one that needs not run, but has to wait until its answer can be queued
 }
 
 // startKeyed runs a booked call, or has it wait for the one that runs, or answers
@@ -35,10 +36,7 @@ func (p *peer) startKeyed(c *Call, key string) {
 	case keys.Wait:
 		c.keyed.leave = leave
 	case keys.Have:
-		p.off(c)
-		c.answered = true
-		c.ctx.end()
-		p.insist(answerAgain(c.id, answer))
+		p.repeat(c, answer)
 	case keys.Ran:
 		p.refuse(c, Errorf(TooLarge, "this call has run already; its answer was too large to be kept for a second time"))
 	default:
@@ -66,10 +64,26 @@ func (p *peer) inherit(c *Call, a keys.Answer) {
 		p.startKeyed(c, c.keyed.key)
 		return
 	}
+	p.repeat(c, a)
+}
+
+// repeat gives a booked call an answer that is remembered. When the queue has no
+// room, it takes its turn like a call that runs, so that only so many answers
+// gather. mu is held.
+func (p *peer) repeat(c *Call, a keys.Answer) {
+	f := answerAgain(c.id, a)
+	if f.Size() > p.limit() {
+		p.refuse(c, Errorf(TooLarge, "the answer has %d bytes, this client takes %d", f.Size(), p.limit()))
+		return
+	}
+	if p.out.Append(f, false) == transport.ErrFull {
+		c.keyed = &keyed{have: &a}
+		p.enter(c)
+		return
+	}
 	p.off(c)
 	c.answered = true
 	c.ctx.end()
-	p.insist(answerAgain(c.id, a))
 }
 
 // remember keeps the answer of a call that has run.

@@ -21,8 +21,8 @@ type peer struct {
 	engine  *engine
 	owner   owner
 	dialect dialect
-	odd     bool // the ids of the calls made here are odd: this end has dialled
-	line    int  // bytes of the longest message that the other end takes
+	odd     bool         // the ids of the calls made here are odd: this end has dialled
+	line    atomic.Int64 // bytes of the longest message that the other end takes
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
@@ -53,11 +53,15 @@ type peer struct {
 
 // init makes a peer whose session has begun.
 func (p *peer) init(g *engine, o owner, d dialect) {
-	p.engine, p.owner, p.dialect, p.line = g, o, d, defaultLine
+	p.engine, p.owner, p.dialect = g, o, d
+	p.line.Store(defaultLine)
 	p.ctx, p.cancel = context.WithCancelCause(g.ctx)
 	p.values = p.ctx
 	p.asks.limit = defaultCalls
 }
+
+// limit is how many bytes the longest message may have that the other end takes.
+func (p *peer) limit() int { return int(p.line.Load()) }
 
 // owner is the session or Conn that a peer is part of.
 type owner interface {
@@ -201,7 +205,7 @@ func (p *peer) tooLong(head []byte) {
 	case line.Event:
 		p.tell(0, fail)
 	case line.Answer, line.Fail, line.Item:
-		if a := p.asks.open[id]; a != nil && p.mine(id) {
+		if a := p.asks.sent(id); a != nil && p.mine(id) {
 			p.giveUp(a, fail)
 		} else if c := p.calls.open[id]; c != nil && !c.answered {
 			p.cutShort(c, fail)
@@ -277,5 +281,10 @@ func (p *peer) finishPeer() (waiting []*Call) {
 	for _, a := range p.asks.open {
 		p.settle(a, ErrGone)
 	}
-	return p.calls.abandon()
+	for _, c := range p.calls.open { // those that wait for the answer of another session's call
+		if c.keyed != nil && c.keyed.leave != nil {
+			waiting = append(waiting, c)
+		}
+	}
+	return append(waiting, p.calls.abandon()...)
 }

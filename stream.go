@@ -1,6 +1,7 @@
 package ape
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -84,6 +85,9 @@ func emitAll[Out any](c *Call, results func() iter.Seq2[Out, error]) (any, error
 	if err := c.mayEmit(); err != nil {
 		return nil, err
 	}
+	if c.out == nil {
+		c.kept = []any{} // an empty stream is an empty array
+	}
 	for v, err := range results() {
 		if err == nil {
 			err = c.Emit(v)
@@ -126,7 +130,7 @@ func (c *Call) Emit(v any) error {
 	}
 	err := c.peer.emit(&c.ctx, c.id, c.out, v)
 	if errors.Is(err, codec.ErrTooLarge) {
-		return Errorf(TooLarge, "the item has more than the %d bytes that this client takes", c.peer.line)
+		return Errorf(TooLarge, "the item has more than the %d bytes that this client takes", c.peer.limit())
 	}
 	if err != nil && c.ctx.Err() != nil {
 		return c.ctx.Err()
@@ -150,12 +154,17 @@ func (c *Call) keepItem(v any) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	text, err := appendClassicMember(nil, v, c.peer.line)
+	text, err := appendClassicMember(nil, v, c.peer.limit())
 	if err != nil {
 		return c.misencoded(err)
 	}
-	if c.size += len(text); c.size > c.peer.line {
-		return Errorf(TooLarge, "the stream has more than the %d bytes that a classic client takes as one array", c.peer.line)
+	if octets, is := v.([]byte); is {
+		v = bytes.Clone(octets) // the next item may be read into the same bytes
+	}
+	c.peer.mu.Lock()
+	defer c.peer.mu.Unlock()
+	if c.size += len(text); c.size > c.peer.limit() {
+		return Errorf(TooLarge, "the stream has more than the %d bytes that a classic client takes as one array", c.peer.limit())
 	}
 	c.kept = append(c.kept, v)
 	return nil

@@ -41,18 +41,18 @@ func (classicDialect) answer(c *Call, result any, fail *Error) (transport.Frame,
 func appendClassic(b []byte, c *Call, result any, fail *Error) ([]byte, *Error) {
 	start := len(b)
 	if fail == nil {
-		full, err := appendData(classic.AppendReply(b, c.query), result, c.peer.line)
+		full, err := appendData(classic.AppendReply(b, c.query), result, c.peer.limit())
 		switch {
 		case err != nil:
 			fail = c.misencoded(err)
-		case len(full)-start > c.peer.line:
-			fail = Errorf(TooLarge, "the answer has %d bytes, a client takes %d", len(full)-start, c.peer.line)
+		case len(full)-start > c.peer.limit():
+			fail = Errorf(TooLarge, "the answer has %d bytes, a client takes %d", len(full)-start, c.peer.limit())
 		default:
 			return full, nil
 		}
 	}
 	b = appendClassicError(b[:start], c.query, fail)
-	if len(b)-start > c.peer.line {
+	if len(b)-start > c.peer.limit() {
 		b = appendClassicError(b[:start], c.query, untold(fail))
 	}
 	return b, fail

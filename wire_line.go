@@ -40,7 +40,7 @@ func (d lineDialect) answer(c *Call, result any, fail *Error) (transport.Frame, 
 		fail = c.misencoded(err)
 	}
 	f := lineFailure(c.id, fail)
-	if f.Size() > c.peer.line {
+	if f.Size() > c.peer.limit() {
 		f = lineFailure(c.id, untold(fail))
 	}
 	return f, fail
@@ -70,13 +70,13 @@ func (p *peer) lineOf(v any, begin func([]byte) []byte) (transport.Frame, error)
 		b = line.AppendNone(b)
 	default:
 		var err error
-		if b, err = appendValue(append(b, ' '), v, p.line); err != nil {
+		if b, err = appendValue(append(b, ' '), v, p.limit()); err != nil {
 			return transport.Frame{}, err
 		}
 		b = append(b, '\n')
 	}
 	*scratch = b
-	if len(b) > p.line {
+	if len(b) > p.limit() {
 		return transport.Frame{}, codec.ErrTooLarge
 	}
 	own := append(make([]byte, 0, len(b)), b...)

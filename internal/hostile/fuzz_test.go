@@ -18,6 +18,10 @@ func FuzzConnection(f *testing.F) {
 	}
 	for _, s := range []string{
 		"c 1 echo 1\n", "s 1 news;l\nu 3 news\n", "c 1 typed {\"count\":1,\"at<!D>\":5,\"tags<!S>\":[1]}\n", "c 1 echo =3\nabc", "a 5\np\nq {\"code\":\"bye\"}\n",
+		"c 1 count;g=9 3\ng 1 9007199254740991\nx 1\n", "c 1 count;g=9007199254740991 -1\n", "c 1 sum;i\nn 1 1\nz 1\n", "c 1 sum;i\nn 1 1\nn 1 1\nn 1 1\nn 1 1\nn 1 1\nn 1 1\nn 1 1\nn 1 1\nn 1 1\n",
+		"c 1 double;i;g=5\nn 1 4\nz 1\n", "c 1 ask\nr 2 1\nr 2 1\nr 4 1\n", "c 1 ask/count\nn 2 1\nz 2\n", "c 1 ask/sum\ng 2 9\nr 2 1\n", "c 1 wait;t=1\nc 1 wait\nx 1\n",
+		"c 1 wait\nr 1 1\ne 1 {}\nn 1\nz 1\ng 1 1\nx 1\nx 2\ng 2 1\n", "c 1 echo;k=1 1\nc 3 echo;k=1 1\nc 5 count;k=1;g=1 1\n", "a 9007199254740991\nr 9007199254740990\nc 9007199254740991 echo\n",
+		`{"type":"/count","data":3}`, `{"type":"/count","data":-1}`, `{"type":"/sum","data":3}`, `{"type":"/double","data":3}`, `{"type":"/ask"}`,
 		`{"type":"/echo","data<!D>":5}`, `{"type":"/echo","data":{"a<!P>":["data"],"b<![D,]>":[1,2]}}`, `{"subscribe":"/news"}`, `{"type":"/files/x/y"}`,
 	} {
 		for mode := range byte(8) {

@@ -154,6 +154,7 @@ func register(app *ape.Server) {
 	app.Handle("typed", ape.Func(func(_ context.Context, in order) (any, error) { return in.Count, nil }))
 	app.Handle("nothing", ape.Do(func(context.Context, struct{}) error { return nil }))
 	app.Handle("who", ape.Get(func(ctx context.Context) (string, error) { return ape.From(ctx).Client().ID(), nil }))
+	registerStreams(app)
 	app.Handle("polluted", ape.Func(func(_ context.Context, in map[string]any) (any, error) {
 		other := map[string]any{}
 		_, dirty := other["polluted"]

@@ -71,6 +71,25 @@ func (o *Outbox) Withdraw(f Frame) bool {
 	return false
 }
 
+// Replace puts f in the place of the frame with the number n, if that is held
+// still: what was written and did not get through is not written again. It does
+// not wake the writer.
+func (o *Outbox) Replace(n uint64, f Frame) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n < o.first || n > o.total() {
+		return
+	}
+	place := o.frames.at(int(n - o.first))
+	won := f.Size() - place.Size()
+	*place = f
+	o.kept += won
+	if n > o.written {
+		o.fresh += won
+	}
+	o.budget.add(won)
+}
+
 // Unsent returns the frames that no writer has ever taken, in order, those that
 // wait in AppendWait last, and none that was withdrawn. When a session is
 // refused they are what can be sent again in the next one without running
