@@ -1,6 +1,7 @@
 package ape
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -30,8 +31,8 @@ func (f funcController[In, Out]) Serve(ctx context.Context, c *Call) (any, error
 }
 
 func (f funcController[In, Out]) describe() description {
-	in := reflect.TypeFor[In]()
-	return description{in: in, out: reflect.TypeFor[Out](), mend: inputMend(in, f == nil)}
+	in, out := reflect.TypeFor[In](), reflect.TypeFor[Out]()
+	return description{in: in, out: out, mend: cmp.Or(inputMend(in, f == nil), resultMend(out))}
 }
 
 // Do makes a controller of a func without a result. The client gets undefined.
@@ -67,7 +68,8 @@ func (f getController[Out]) Serve(ctx context.Context, _ *Call) (any, error) {
 }
 
 func (f getController[Out]) describe() description {
-	return description{out: reflect.TypeFor[Out](), mend: inputMend(nil, f == nil)}
+	out := reflect.TypeFor[Out]()
+	return description{out: out, mend: cmp.Or(inputMend(nil, f == nil), resultMend(out))}
 }
 
 // inputMend says what is wrong with a controller's func, "" for nothing.
@@ -81,6 +83,17 @@ func inputMend(in reflect.Type, isNil bool) string {
 		return fmt.Sprintf("input is %v: use Collect (one result) or Duplex (a stream)", in)
 	case in.Kind() == reflect.Func, in.Kind() == reflect.Chan:
 		return fmt.Sprintf("input is %v, which no client can send; take a value", in)
+	}
+	return ""
+}
+
+// resultMend says what is wrong with a result's type, "" for nothing.
+func resultMend(out reflect.Type) string {
+	switch {
+	case out.Kind() == reflect.Func && isSeq(out):
+		return fmt.Sprintf("result is %v: use Stream, without the error beside it", out)
+	case out.Kind() == reflect.Func, out.Kind() == reflect.Chan:
+		return fmt.Sprintf("result is %v, which cannot be sent; use Stream, or return a value", out)
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package ape_test
 
 import (
 	"context"
+	"iter"
 	"fmt"
 	"strings"
 	"testing"
@@ -202,6 +203,14 @@ func TestRegistrationMistakesPanicAndSayWhatToWrite(t *testing.T) {
 		{`ape: Serial: the controller is nil`, func(s *ape.Server) { s.Handle("a", ape.Serial(nil)) }},
 		{`ape: handle "sum": input is func(int), which no client can send; take a value`,
 			func(s *ape.Server) { s.Handle("sum", ape.Do(func(context.Context, func(int)) error { return nil })) }},
+		{`ape: handle "a": result is iter.Seq2[int,error]: use Stream, without the error beside it`,
+			func(app *ape.Server) {
+				app.Handle("a", ape.Get(func(context.Context) (iter.Seq2[int, error], error) { return nil, nil }))
+			}},
+		{`ape: handle "a": result is chan int, which cannot be sent; use Stream, or return a value`,
+			func(app *ape.Server) {
+				app.Handle("a", ape.Func(func(context.Context, int) (chan int, error) { return nil, nil }))
+			}},
 		{`ape: handle "a": input is chan int, which no client can send; take a value`,
 			func(s *ape.Server) { s.Handle("a", ape.Do(func(context.Context, chan int) error { return nil })) }},
 		{`ape: handle "": the name is empty`, func(s *ape.Server) { s.Handle("", ok) }},

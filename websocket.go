@@ -393,7 +393,9 @@ func (e *early) size() int { return len(e.doc) + len(e.unit.Head) + len(e.unit.O
 
 // clone copies what belongs to the reader's buffer.
 func (e early) clone() early {
-	e.doc = append([]byte(nil), e.doc...)
+	if e.doc != nil { // an empty one is a message, too
+		e.doc = append([]byte{}, e.doc...)
+	}
 	e.unit.Head = append([]byte(nil), e.unit.Head...)
 	if e.unit.Octets != nil {
 		e.unit.Octets = append([]byte{}, e.unit.Octets...)

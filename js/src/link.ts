@@ -30,7 +30,8 @@ export function createLink(configure: () => Settings, event: (type: string, data
   let moveTimer: Timer | undefined;
   /** WebSocket is not tried before this time. */
   let socketFrom = 0;
-  let waking = false;
+  /** Microtasks until what has gathered is written; 0: nothing has. */
+  let waking = 0;
   let started = false;
   /** Why there will be no further connection, unless the application connects again. */
   let ended = "";
@@ -212,14 +213,15 @@ export function createLink(configure: () => Settings, event: (type: string, data
     retryTimer = successor = connection = undefined;
   }
 
-  /** Lines of one turn of the event loop travel together. */
+  /** Lines that follow each other closely, as the items of a stream do, travel together. */
   function wake(): void {
-    if (waking) return;
-    waking = true;
-    queueMicrotask(() => {
-      waking = false;
-      connection?.carrier?.flush();
-    });
+    if (!waking) queueMicrotask(tick);
+    waking = 8;
+  }
+
+  function tick(): void {
+    if (--waking) queueMicrotask(tick);
+    else connection?.carrier?.flush();
   }
 }
 

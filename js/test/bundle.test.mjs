@@ -102,7 +102,7 @@ test("what cannot be loaded, or does not fit, fails what needs it and nothing el
     assert.equal(await plain, 1);
     assert.equal((await items).code, "cancelled");
     await settle();
-    assert.deepEqual(network.socket.take(), ["c 1 sum;t=10000;i", "c 3 plain;t=10000", "x 1", 'e 2 {"code":"unavailable"}']);
+    assert.deepEqual(network.socket.take(), ["c 3 plain;t=10000", 'e 2 {"code":"unavailable"}']);
     assert.equal(said.length, 1);
     api.$.close();
   }

@@ -218,6 +218,7 @@ test("an item that cannot be read ends the call with invalid, here and there", i
   socket.send("n 1 1", "n 1 {", "n 1 3");
   await seen.done;
   assert.deepEqual([...seen, seen.end], [1, "invalid"]);
+  await settle();
   assert.deepEqual(socket.take(), ["x 1"]);
 }));
 
