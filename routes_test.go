@@ -2,8 +2,8 @@ package ape_test
 
 import (
 	"context"
-	"iter"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 
