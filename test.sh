@@ -2,9 +2,10 @@
 # Runs every test of ape: ./test.sh [-short] [install] [go] [fuzz] [js]
 #
 # It needs Go, Node and npm, and installs what else the tests use: from Debian
-# a C compiler (for the race detector), chromium, nginx and caddy, from npm the
-# TypeScript compiler. What cannot be installed is named, and the tests that
-# need it are skipped; when CI is set or APE_REQUIRE names it, that is a failure.
+# a C compiler (for the race detector), chromium, nginx, caddy and
+# redis-server, from npm the TypeScript compiler. What cannot be installed is
+# named, and the tests that need it are skipped; when CI is set or APE_REQUIRE
+# names it, that is a failure.
 #
 #   -short       short Go tests, no fuzzing
 #   steps        only these; all of them by default
@@ -25,7 +26,7 @@ for arg in "$@"; do
   case $arg in
     -short) short=(-short) ;;
     install | go | fuzz | js) steps+=("$arg") ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' test.sh >&2; exit 2 ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' test.sh >&2; exit 2 ;;
   esac
 done
 wanted() { [ ${#steps[@]} -eq 0 ] || [[ " ${steps[*]} " == *" $1 "* ]]; }
@@ -98,7 +99,7 @@ find_files() { find . \( -name .git -o -name node_modules -o -name testdata \) -
 
 install_debian() {
   local packages=() programs=() program
-  for program in gcc chromium nginx caddy; do
+  for program in gcc chromium nginx caddy redis-server; do
     if command -v "$program" >/dev/null; then continue; fi
     programs+=("$program")
     case $program in
