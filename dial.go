@@ -23,8 +23,9 @@ type DialOptions struct {
 	Header http.Header
 
 	// Auth is asked before every connection for what the server's OnConnect and
-	// Identify get as auth; it is encoded as JSON. An error is tried again later,
-	// like a connection that fails.
+	// Identify get as auth; it is encoded as JSON, of at most some 5 KiB. It has 30 s.
+	// An error is tried again later, like a connection that fails. Where streaming
+	// has to poll, every request is a connection.
 	Auth func(ctx context.Context) (any, error)
 
 	// Transport is the only one to use. Default: WebSocket, and streaming while
@@ -41,7 +42,7 @@ type DialOptions struct {
 	Handlers map[string]Controller
 
 	// OnState is told of every change, one after the other, on a goroutine of its
-	// own.
+	// own: first StateConnecting, last StateClosed, also when Dial fails.
 	OnState func(StateChange)
 
 	// Timeout is how long Invoke waits when neither its context nor Timeouts, by

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,7 +221,10 @@ func TestConnSurvivesAnOddServer(t *testing.T) {
 					return left > 0 && s.blocks(w, r)
 				})
 				c := p.dial(bySocket, &ape.DialOptions{MaxMessage: 1 << 10})
+				heard := &trail{}
+				ape.On(c, "tick", func(v any) { heard.add("%v", v) })
 				time.Sleep(5 * time.Second)
+				want(t, heard, "")
 				ask(t, c, "echo", 1, "1") // by the real server now
 			})
 		})
@@ -284,6 +288,31 @@ func TestConnBacksOff(t *testing.T) {
 		p.Refuse(false)
 		time.Sleep(time.Minute)
 		want(t, c.State(), ape.StateConnected) // the session was lost, the Conn was not
+		ask(t, c, "echo", 1, "1")
+	})
+}
+
+// A server, or a proxy, that ends every response at once is not asked all the time.
+func TestConnDoesNotSpin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, nil)
+		var gets atomic.Int64
+		p.front.blocks(func(w http.ResponseWriter, r *http.Request) bool {
+			gets.Add(1)
+			w.Header().Set("Ape-Protocol", "ape.1")
+			if strings.Contains(r.Header.Get("Ape-Hello"), `"resume"`) {
+				fmt.Fprintln(w, `w {"id":"a","resume":"tok","recovered":0,"got":0}`)
+			} else {
+				fmt.Fprintln(w, `w {"id":"a","resume":"tok"}`)
+			}
+			return true
+		})
+		c := p.dial(byStream, nil)
+		time.Sleep(10 * time.Minute)
+		if n := gets.Load(); n < 10 || n > 200 {
+			t.Errorf("%d requests in ten minutes", n)
+		}
+		p.front.block.Store(nil)
 		ask(t, c, "echo", 1, "1")
 	})
 }

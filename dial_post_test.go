@@ -94,89 +94,93 @@ func ape1(w http.ResponseWriter, status int, got int) {
 	w.WriteHeader(status)
 }
 
+// postFault is what becomes of the first POSTs.
+type postFault struct {
+	answer func(n int, w http.ResponseWriter, body []byte, pass func() *httptest.ResponseRecorder)
+	least  time.Duration // that it takes
+	lost   bool          // the connection does not survive
+}
+
+var postFaults = map[string]postFault{
+	"answer lost": {answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
+		if rec := pass(); n%3 == 2 {
+			copyTo(w, rec)
+			return
+		}
+		panic(http.ErrAbortHandler)
+	}},
+	"a proxy's page": {answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
+		if rec := pass(); n%2 == 1 {
+			copyTo(w, rec)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+	}},
+	"no answer": {least: 10 * time.Second, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
+		rec := pass()
+		if n == 0 {
+			time.Sleep(11 * time.Second)
+			return
+		}
+		copyTo(w, rec)
+	}},
+	"429": {least: 7 * time.Second, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
+		if n == 0 {
+			w.Header().Set("Retry-After", "7")
+			ape1(w, 429, -1)
+			return
+		}
+		copyTo(w, pass())
+	}},
+	"503 of a proxy": {least: 7 * time.Second, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
+		if n == 0 {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(503)
+			return
+		}
+		copyTo(w, pass())
+	}},
+	"half is taken": {answer: func(n int, w http.ResponseWriter, body []byte, pass func() *httptest.ResponseRecorder) {
+		rec := pass()
+		if n == 0 { // says less than was taken: what comes again counts once
+			ape1(w, 400, 1)
+			return
+		}
+		copyTo(w, rec)
+	}},
+	"409": {answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
+		if n == 0 {
+			ape1(w, 409, 1)
+			return
+		}
+		copyTo(w, pass())
+	}},
+	"410": {lost: true, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
+		if n == 0 {
+			ape1(w, 410, -1)
+			return
+		}
+		copyTo(w, pass())
+	}},
+	"three times nothing": {lost: true, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
+		if n < 3 {
+			w.WriteHeader(502)
+			return
+		}
+		copyTo(w, pass())
+	}},
+	"got from the future": {lost: true, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
+		if n == 0 {
+			ape1(w, 204, 99)
+			return
+		}
+		copyTo(w, pass())
+	}},
+}
+
 // Whatever becomes of a POST, each call runs once, in order, and is answered.
 func TestPostsAreRepeatedUntilTheyAreTaken(t *testing.T) {
-	type answer = func(n int, w http.ResponseWriter, body []byte, pass func() *httptest.ResponseRecorder)
-	for name, test := range map[string]struct {
-		answer answer
-		least  time.Duration // that it takes
-		lost   bool          // the connection does not survive
-	}{
-		"answer lost": {answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
-			if rec := pass(); n%3 == 2 {
-				copyTo(w, rec)
-				return
-			}
-			panic(http.ErrAbortHandler)
-		}},
-		"a proxy's page": {answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
-			if rec := pass(); n%2 == 1 {
-				copyTo(w, rec)
-				return
-			}
-			w.WriteHeader(http.StatusOK)
-		}},
-		"no answer": {least: 10 * time.Second, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
-			rec := pass()
-			if n == 0 {
-				time.Sleep(11 * time.Second)
-				return
-			}
-			copyTo(w, rec)
-		}},
-		"429": {least: 7 * time.Second, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
-			if n == 0 {
-				w.Header().Set("Retry-After", "7")
-				ape1(w, 429, -1)
-				return
-			}
-			copyTo(w, pass())
-		}},
-		"503 of a proxy": {least: 7 * time.Second, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
-			if n == 0 {
-				w.Header().Set("Retry-After", "7")
-				w.WriteHeader(503)
-				return
-			}
-			copyTo(w, pass())
-		}},
-		"half is taken": {answer: func(n int, w http.ResponseWriter, body []byte, pass func() *httptest.ResponseRecorder) {
-			rec := pass()
-			if n == 0 { // says less than was taken: what comes again counts once
-				ape1(w, 400, 1)
-				return
-			}
-			copyTo(w, rec)
-		}},
-		"409": {answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
-			if n == 0 {
-				ape1(w, 409, 1)
-				return
-			}
-			copyTo(w, pass())
-		}},
-		"410": {lost: true, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
-			if n == 0 {
-				ape1(w, 410, -1)
-				return
-			}
-			copyTo(w, pass())
-		}},
-		"three times nothing": {lost: true, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
-			if n < 3 {
-				w.WriteHeader(502)
-				return
-			}
-			copyTo(w, pass())
-		}},
-		"got from the future": {lost: true, answer: func(n int, w http.ResponseWriter, _ []byte, pass func() *httptest.ResponseRecorder) {
-			if n == 0 {
-				ape1(w, 204, 99)
-				return
-			}
-			copyTo(w, pass())
-		}},
-	} {
+	for name, test := range postFaults {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPlace(t, nil)
@@ -348,4 +352,29 @@ func (c lateWelcome) Read(p []byte) (int, error) {
 		time.Sleep(2 * time.Second)
 	}
 	return n, err
+}
+
+// What was reported as too large must not run, even when the connection dies before
+// the server has heard so, and the next one would let it pass.
+func TestPostsThatAreTooLargeDoNotRunLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, nil)
+		runs := &trail{}
+		p.app().Handle("note", ape.Func(func(_ context.Context, in string) (int, error) { runs.add("%.2s", in); return len(in), nil }))
+		o := watchPosts(p)
+		c := p.dial(byStream, nil)
+		var refused atomic.Bool
+		o.then(func(_ int, w http.ResponseWriter, body []byte, _ func() *httptest.ResponseRecorder) {
+			if len(body) < 5000 || refused.Swap(true) {
+				panic(http.ErrAbortHandler)
+			}
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+		})
+		call := begin(t, c, "note", strings.Repeat("x", 10_000))
+		want(t, ape.CodeOf((<-call).err), ape.TooLarge)
+		o.then(nil)
+		p.Cut()
+		ask(t, c, "note", "small", "5")
+		want(t, runs, "sm")
+	})
 }

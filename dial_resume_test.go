@@ -6,35 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/goape/ape"
 )
-
-// trail is what came, in its order.
-type trail struct {
-	mu  sync.Mutex
-	all []string
-}
-
-func (r *trail) add(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.all = append(r.all, fmt.Sprintf(format, args...))
-}
-
-// String joins and forgets what came.
-func (r *trail) String() string {
-	synctest.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	text := strings.Join(r.all, " ")
-	r.all = nil
-	return text
-}
 
 func TestConnResumes(t *testing.T) {
 	eachRoad(t, func(t *testing.T, over road) {

@@ -38,7 +38,7 @@ func (c *Conn) openSocket(ctx context.Context, patient bool) (*link, error) {
 		return nil, &parting{code: "version", then: "resume", message: "a WebSocket server answered that does not speak " + lineProtocol}
 	}
 	ws.SetReadLimit(-1) // limits are the splitter's matter
-	sink := &socketSink{l: l, ws: ws, timeout: c.own.opt.WriteTimeout}
+	sink := newSocketSink(l, ws)
 	l.w = transport.NewWriter(sink, transport.DialLines, &c.loops)
 	l.bye = sink.bye
 	l.listen()
@@ -103,19 +103,26 @@ func (h hearing) Read(p []byte) (int, error) {
 type socketSink struct {
 	l       *link
 	ws      *websocket.Conn
-	timeout time.Duration
+	late    *time.Timer    // gives the link up when a write takes too long
 	message io.WriteCloser // of a long line that is not whole yet
+}
+
+func newSocketSink(l *link, ws *websocket.Conn) *socketSink {
+	s := &socketSink{l: l, ws: ws}
+	s.late = time.AfterFunc(time.Hour, s.Close)
+	s.late.Stop()
+	return s
 }
 
 // Write writes whole lines as a message, or a slice of a long one.
 func (s *socketSink) Write(p []byte) error {
-	ctx, cancel := context.WithTimeout(s.l.ctx, s.timeout)
-	defer cancel()
+	s.late.Reset(s.l.conn.own.opt.WriteTimeout)
+	defer s.late.Stop()
 	whole := p[len(p)-1] == '\n'
 	if s.message == nil {
 		s.l.conn.noteKeys(p)
 		if whole {
-			return s.ws.Write(ctx, websocket.MessageText, p)
+			return s.ws.Write(s.l.ctx, websocket.MessageText, p)
 		}
 		w, err := s.ws.Writer(s.l.ctx, websocket.MessageText)
 		if err != nil {
@@ -123,8 +130,6 @@ func (s *socketSink) Write(p []byte) error {
 		}
 		s.message = w
 	}
-	stop := context.AfterFunc(ctx, s.Close)
-	defer stop()
 	_, err := s.message.Write(p)
 	if whole && err == nil {
 		err = s.message.Close()
@@ -142,7 +147,7 @@ func (s *socketSink) hello(auth []byte) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(s.l.ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(s.l.ctx, s.l.conn.own.opt.WriteTimeout) // the Writer may begin before this returns
 	defer cancel()
 	return s.ws.Write(ctx, websocket.MessageText, line.AppendHello(nil, text))
 }

@@ -16,9 +16,10 @@ type StateChange struct {
 	State     State
 	Transport Transport // of StateConnected
 
-	// Of StateConnected behind a loss: either Resumed, and Recovered lines of the
-	// server came that had been missed; or a Gap, which says why the session could
-	// not go on (unknown, mismatch, overflow, or the code of its end). Then Lost are
+	// Of StateConnected behind another connection, whether that was lost or is left
+	// for a better one: either Resumed, and Recovered lines of the server came that
+	// had been missed; or a Gap, which says why the session could not go on
+	// (unknown, mismatch, overflow, or the code of its end). Then Lost are
 	// the calls that failed with lost, which may have run or not, subscriptions are
 	// renewed, and messages that were published meanwhile are missing.
 	Resumed   bool

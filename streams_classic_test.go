@@ -14,7 +14,7 @@ import (
 	"github.com/goape/ape/codec"
 )
 
-// strings is a stream of so many texts of so many bytes.
+// texts asks for so many texts of so many bytes.
 type texts struct{ N, Size int }
 
 func TestClassicClientsGetStreamsAsArrays(t *testing.T) {

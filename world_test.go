@@ -34,6 +34,8 @@ type world struct {
 	stop  chan struct{}
 	users []*dweller
 
+	pending sync.Map // ops under way, and their kinds
+
 	mu   sync.Mutex
 	runs map[string]int // by op, at whichever end it ran
 
@@ -77,10 +79,7 @@ type dweller struct {
 	ticked map[string]int // events sent to each session
 }
 
-func (w *world) fail(format string, args ...any) {
-	w.t.Helper()
-	w.t.Errorf(format, args...)
-}
+func (w *world) fail(format string, args ...any) { w.t.Errorf(format, args...) }
 
 // ran counts a run of an op and returns how many there were.
 func (w *world) ran(op string) int {
@@ -310,6 +309,7 @@ func (w *world) end(group *sync.WaitGroup, what string) {
 		for _, u := range w.users {
 			at = append(at, fmt.Sprint(u.name, " ", u.conn.State(), " ", u.conn.Transport()))
 		}
+		w.pending.Range(func(op, kind any) bool { at = append(at, fmt.Sprint("op ", op, " of kind ", kind)); return true })
 		panic(fmt.Sprintf("the world waits for %s for ever: %s", what, strings.Join(at, ", ")))
 	}
 }

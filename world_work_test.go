@@ -122,9 +122,12 @@ func (u *dweller) once(op string, err error) bool {
 func (u *dweller) one(op string) {
 	w := u.w
 	w.ops.Add(1)
+	kind := w.rand.below(9)
+	w.pending.Store(op, kind)
+	defer w.pending.Delete(op)
 	ctx := context.Background()
 	n, fill := w.rand.below(40), strings.Repeat("x", w.rand.below(2000))
-	switch w.rand.below(9) {
+	switch kind {
 	case 0, 1:
 		out, err := ape.Invoke[string](ctx, u.conn, "run", job{Op: op, N: n, Fill: fill}, ape.Timeout(0))
 		if u.once(op, err) && out != op+fill {
