@@ -71,10 +71,7 @@ func (p *peer) ask(ctx context.Context, path string, in any, o *callOptions) (*a
 		p.strike(a)
 		return nil, unsendable(err, p.limit())
 	}
-	p.mu.Lock()
-	a.frame = f
-	p.mu.Unlock()
-	if err := p.put(ctx, f); err != nil {
+	if err := p.put(ctx, a, f); err != nil {
 		p.strike(a)
 		return nil, err
 	}
@@ -132,24 +129,31 @@ func unsendable(err error, most int) error {
 	return Errorf(Invalid, "the input cannot be encoded: %v", err)
 }
 
-// put queues a frame of a call that was made here.
-func (p *peer) put(ctx context.Context, f transport.Frame) error {
-	// It is written by another goroutine: this one has a time limit.
+// put queues what begins a call, or an event, without a. It is written by another
+// goroutine: this one has a time limit.
+func (p *peer) put(ctx context.Context, a *ask, f transport.Frame) error {
+	p.mu.Lock()
+	if a != nil {
+		a.frame = f
+	}
+	var err error
+	if p.odd {
+		// In one step with the above: a session that is lost in between would
+		// count the call as lost, and its line would run in the next one.
+		err = p.out.Append(f, false)
+	}
+	p.mu.Unlock()
 	if !p.odd {
 		// The server's queue holds what this client has to read anyway.
-		err := p.out.AppendWait(ctx, f, false)
-		if err == transport.ErrEnded {
-			return ErrGone
-		}
-		return err
+		err = p.out.AppendWait(ctx, f, false)
 	}
-	switch p.out.Append(f, false) {
+	switch err {
 	case transport.ErrFull:
 		return Errorf(Overflow, "%d bytes wait for the server, which is the limit (DialOptions.MaxQueue)", p.engine.opt.MaxQueue)
 	case transport.ErrEnded:
 		return ErrGone
 	}
-	return nil
+	return err
 }
 
 // strike forgets a call that was never sent.

@@ -326,7 +326,7 @@ func (p *peer) finish(c *Call, result any, err error) {
 		c.post(reply{body: f.Payload(), err: fail})
 		return
 	case !how.stuck:
-		if p.over.Load() || p.out.Append(f, how.alone) != transport.ErrFull {
+		if p.over.Load() || p.answer(c, f, how.alone) != transport.ErrFull {
 			p.owner.queued()
 			return
 		}
@@ -340,7 +340,26 @@ func (p *peer) finish(c *Call, result any, err error) {
 	// The other end does not read fast enough. An answer that waits has the place
 	// of a running call, so that only so many of them can gather.
 	p.owner.queued()
-	p.out.AppendWait(p.ctx, f, false)
+	if p.odd {
+		p.out.AppendItem(c.ctx.parent, f)
+	} else {
+		p.out.AppendWait(p.ctx, f, false)
+	}
+}
+
+// answer queues the answer of a call, if there is room. What a Conn has to say of
+// a session that it has lost must not reach the next one, where the server's ids
+// begin anew.
+func (p *peer) answer(c *Call, f transport.Frame, alone bool) error {
+	if !p.odd {
+		return p.out.Append(f, alone)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := c.ctx.parent.Err(); err != nil {
+		return err
+	}
+	return p.out.Append(f, false)
 }
 
 // disown lets go of all calls: their session was lost, and nobody waits for their
@@ -349,6 +368,9 @@ func (k *calls) disown(p *peer) {
 	for _, c := range k.open {
 		c.answered = true
 		c.ctx.end()
+		if c.in != nil {
+			c.in.shut = true
+		}
 	}
 	clear(k.open)
 	for _, c := range k.abandon() {

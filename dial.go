@@ -225,7 +225,7 @@ func (c *Conn) Send(event string, data any) error {
 	if err != nil {
 		return unsendable(err, c.limit())
 	}
-	return c.put(c.ctx, f)
+	return c.put(c.ctx, nil, f)
 }
 
 // Done is closed when the Conn has ended for good: by Close, or because the server

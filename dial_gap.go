@@ -20,6 +20,10 @@ var errRenewed = errors.New("ape: the subscription is renewed")
 // gap moves what can be moved to a new session. It returns the calls that are
 // lost. mu is held.
 func (c *Conn) gap(keeper string) (lost []LostCall) {
+	// First: what these calls would still say is then not queued any more.
+	c.endCall(&CloseError{Code: CloseEnded, Reason: "the session was lost"})
+	c.values, c.endCall = context.WithCancelCause(c.ctx)
+	c.calls.disown(&c.peer)
 	open := c.asks.inOrder()
 	var again []transport.Frame
 	stays := map[uint64]bool{}
@@ -59,9 +63,6 @@ func (c *Conn) gap(keeper string) (lost []LostCall) {
 			c.settle(a, Errorf(Lost, "the session ended before the answer; the call may have run"))
 		}
 	}
-	c.endCall(&CloseError{Code: CloseEnded, Reason: "the session was lost"})
-	c.values, c.endCall = context.WithCancelCause(c.ctx)
-	c.calls.disown(&c.peer)
 	return lost
 }
 

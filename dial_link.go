@@ -227,7 +227,7 @@ func (c *Conn) renewed(l *link, w *welcome, change *StateChange) {
 // POSTs go on while one GET follows another. mu is held.
 func (c *Conn) attach(l *link, from uint64) error {
 	if c.writer != nil {
-		if !c.out.Ack(from) {
+		if !c.out.AckTaken(from) {
 			return errMismatch
 		}
 		return nil

@@ -214,6 +214,7 @@ func TestConnStaysWhereItsCallsRunDuringShutdown(t *testing.T) {
 		want(t, <-call, "done")
 		p.open(nil) // the next version
 		want(t, <-down, nil)
+		synctest.Wait() // the client knows that its connection has ended
 		ask(t, c, "echo", 1, "1")
 		if got := s.String(); !strings.HasSuffix(got, "|connecting|connected websocket gap unknown lost []") && !strings.HasSuffix(got, "|connected websocket gap unknown lost []") {
 			t.Errorf("states %s", got)

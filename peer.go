@@ -221,7 +221,11 @@ func (p *peer) control(u line.Unit) error {
 	}
 	switch e.Op {
 	case line.Ack:
-		p.out.Ack(e.Count) // what was never written is not acknowledged by it
+		if p.odd {
+			p.out.AckTaken(e.Count)
+		} else {
+			p.out.Ack(e.Count) // what was never written is not acknowledged by it
+		}
 	case line.Ping:
 		p.acknowledge()
 	case line.Quit:

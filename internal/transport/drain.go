@@ -235,7 +235,9 @@ func (w *Writer) fill(b *batch) {
 	b.counted = left < due
 	if o != nil {
 		w.flight = o.flight(b)
-		o.letIn()
+		if o.writer == w {
+			o.letIn() // the loop that called writes them
+		}
 	}
 	if len(w.trail) > 0 && left == 0 && b.lone.data == nil {
 		b.open()

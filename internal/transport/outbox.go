@@ -73,18 +73,28 @@ func (o *Outbox) Append(f Frame, alone bool) error {
 // returns ctx.Err() if ctx ends before there is any, and [ErrEnded] when the
 // outbox ends.
 func (o *Outbox) AppendWait(ctx context.Context, f Frame, alone bool) error {
-	return o.await(ctx, f, o.limit, alone)
+	return o.await(ctx, f, o.limit, alone, nil)
 }
 
 // AppendItem is AppendWait for a frame that is one of many, such as an item of a
-// stream: it leaves half of the limit to what cannot wait.
+// stream: it leaves half of the limit to what cannot wait. When ctx has ended, it
+// appends nothing: what belongs to a session that was lost cannot get behind a
+// [Outbox.Restart] that came after the end of ctx. ctx.Err is called under the
+// outbox's lock.
 func (o *Outbox) AppendItem(ctx context.Context, f Frame) error {
-	return o.await(ctx, f, o.limit/2, false)
+	return o.await(ctx, f, o.limit/2, false, ctx.Err)
 }
 
-// await appends f as soon as no more than limit is held with it.
-func (o *Outbox) await(ctx context.Context, f Frame, limit int, alone bool) error {
+// await appends f as soon as no more than limit is held with it, unless over
+// says that it must not.
+func (o *Outbox) await(ctx context.Context, f Frame, limit int, alone bool, over func() error) error {
 	o.mu.Lock()
+	if over != nil {
+		if err := over(); err != nil {
+			o.mu.Unlock()
+			return err
+		}
+	}
 	err := ErrFull
 	if len(o.waiting) == 0 || o.ended {
 		err = o.admit(f, limit)

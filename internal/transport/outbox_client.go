@@ -108,6 +108,21 @@ func (o *Outbox) Unsent() (frames []Frame) {
 	return frames
 }
 
+// AckTaken is Ack for the peer's word that came over the attached connection, up
+// to the last frame that its writer has taken. The peer may have got more, by
+// requests of an older connection that were late. But it numbers what comes over
+// this one by counting, so no frame may be left out of it.
+func (o *Outbox) AckTaken(n uint64) bool {
+	o.mu.Lock()
+	if n > o.written {
+		o.mu.Unlock()
+		return false
+	}
+	o.forget(min(n, o.next-1))
+	o.settle()
+	return true
+}
+
 // Acked returns the number of the last frame that the peer is known to have, by
 // [Outbox.Ack] or by the seen of [Outbox.Attach]; 0 if there is none.
 func (o *Outbox) Acked() uint64 {

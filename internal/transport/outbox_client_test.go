@@ -457,3 +457,34 @@ func TestWithdrawWhileAWriterTakes(t *testing.T) {
 		w.Stop()
 	})
 }
+
+// A late POST of an older connection can tell the server more than the newer one
+// has carried. Over that one the server counts, so nothing may be left out.
+func TestAckTakenLeavesNothingOutOfAConnectionThatIsCounted(t *testing.T) {
+	o := transport.NewStrictOutbox(1<<10, nil)
+	for _, text := range []string{"1", "2", "3"} {
+		if err := o.Append(transport.Text(append(transport.Begin(nil), text+"\n"...)), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := transport.NewWriter(newRecorder(), transport.DialLines, nil)
+	old.Poll() // takes a batch, here all of it
+	o.Attach(old, 0)
+	<-old.Done()
+	next := newRecorder()
+	w := transport.NewWriter(next, transport.DialLines, nil)
+	w.Hold()
+	o.Attach(w, 1)
+	if !o.AckTaken(3) || o.Acked() != 1 {
+		t.Errorf("acknowledged up to %d, want 1: the writer has taken nothing", o.Acked())
+	}
+	if o.AckTaken(4) {
+		t.Error("what was never written was acknowledged")
+	}
+	w.Release()
+	w.End(0, "", nil, false)
+	<-w.Done()
+	if got := string(bytes.Join(next.take(), nil)); got != "2\n3\n" {
+		t.Errorf("got %q, want both lines", got)
+	}
+}
