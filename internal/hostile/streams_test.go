@@ -93,13 +93,18 @@ func (p *peer) heard() (lines []string) {
 			if l == "" || strings.ContainsAny(l[:1], "hwapq") {
 				continue
 			}
-			if head, rest, ok := strings.Cut(l, ` {"code":"`); ok && l[0] == 'e' {
-				code, _, _ := strings.Cut(rest, `"`)
-				l = head + " " + code
-			}
-			lines = append(lines, l)
+			lines = append(lines, brief(l))
 		}
 	}
+}
+
+// brief is a line; of an e line only its code.
+func brief(l string) string {
+	if head, rest, ok := strings.Cut(l, ` {"code":"`); ok && l[0] == 'e' {
+		code, _, _ := strings.Cut(rest, `"`)
+		return head + " " + code
+	}
+	return l
 }
 
 // talk is a conversation about streams, of both ends' making. Each line is sent
@@ -144,7 +149,9 @@ func TestCutsAtEveryLineOfATalkAboutStreams(t *testing.T) {
 			if int(*got.Got) == i {
 				p.lines(l)
 			}
-			said = append(said, restOf(p)...)
+			for _, l := range restOf(p) {
+				said = append(said, brief(l))
+			}
 		}
 		slices.Sort(said)
 		p.lines(`q {"code":"bye"}`)
