@@ -35,7 +35,7 @@ func (c *Conn) gap(keeper string) (lost []LostCall) {
 	}
 	unsent := map[uint64]bool{}
 	c.out.Restart(again, func(f transport.Frame) bool {
-		head := f.Payload()
+		head, _, _ := bytes.Cut(f.Payload(), []byte("\n")) // octets may follow
 		id := line.FirstID(head)
 		switch line.OpOf(head) {
 		case line.Event:

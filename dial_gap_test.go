@@ -104,6 +104,28 @@ func TestConnGapMovesWhatNeverRan(t *testing.T) {
 	})
 }
 
+// The end of a stream without items is queued right behind its call, and moves
+// with it.
+func TestConnGapMovesTheEndOfAStreamWithoutItems(t *testing.T) {
+	eachRoad(t, func(t *testing.T, over road) {
+		p := newPlace(t, nil)
+		p.app().Handle("sum", ape.Collect(func(_ context.Context, items iter.Seq2[int, error]) (n int, _ error) {
+			for v, err := range items {
+				if err != nil {
+					return 0, err
+				}
+				n += v
+			}
+			return n, nil
+		}))
+		c := p.dial(over, nil)
+		none := iter.Seq2[int, error](func(func(int, error) bool) {})
+		var sum <-chan outcome
+		p.loseSession(c, func() { sum = begin(t, c, "sum", none, ape.Timeout(5*time.Minute)) })
+		want(t, <-sum, 0)
+	})
+}
+
 func TestConnGapBySmallBuffer(t *testing.T) {
 	eachRoad(t, func(t *testing.T, over road) {
 		p := newPlace(t, &ape.Options{MaxMessage: 4 << 10, MaxQueue: 4 << 10})
